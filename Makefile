@@ -1,0 +1,42 @@
+# Every command of the project. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE :=
+PYTEST := $(BIN)/python -m pytest
+TESTS ?= -n 2 --dist loadgroup
+LOCKS := requirements/build.txt requirements.txt requirements/local.txt requirements/dev.txt
+
+.PHONY: help demo up test check fix lock warm bench parity migrate openapi verify clean
+
+help:  ## List the commands
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+# --- the environment -----------------------------------------------------------------------
+
+.venv/bin/uv: requirements/build.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "neozork needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Say: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
+	@echo "→ making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes -r requirements/build.txt
+	@touch $@
+
+.venv/local: .venv/bin/uv requirements.txt requirements/local.txt pyproject.toml
+	@echo "→ installing the locked packages"
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/local.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev: .venv/local requirements/dev.txt
+	@echo "→ installing the development tools"
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+lock:  ## Resolve the dependencies anew and write the hashed locks
+	@[ -x $(BIN)/uv ] || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q uv; }
+	@compile() { $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$$@"; }; \
+	compile requirements/build.in -o requirements/build.txt; \
+	compile pyproject.toml -o requirements.txt; \
+	compile pyproject.toml --extra local -c requirements.txt -o requirements/local.txt; \
+	compile pyproject.toml --extra local --extra dev -c requirements/local.txt -o requirements/dev.txt
