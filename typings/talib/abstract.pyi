@@ -1,0 +1,9 @@
+from typing import Any
+
+class Function:
+    parameters: dict[str, float]
+    def __init__(self, function_name: str) -> None: ...
+    @property
+    def info(self) -> dict[str, Any]: ...
+    @property
+    def lookback(self) -> int: ...
