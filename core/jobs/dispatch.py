@@ -1,0 +1,205 @@
+"""Handing out work: in turn by tenant, at most a cap each, at most a window per queue.
+
+Any number of dispatchers may run; one at a time picks, under an advisory lock. A pick commits
+`dispatched` and only then publishes: a message that is lost is published again after its
+deadline, one that comes twice finds nothing to claim.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Integer, Select, case, func, literal, select, update
+from sqlalchemy.orm import aliased
+
+from core.errors import NeozorkError
+from core.jobs import claims
+from core.jobs.models import Job, Turn, Unit
+from core.plans import Queue
+from core.tenancy.session import PlatformSession, open_platform_session
+
+DEADLINE = timedelta(seconds=5)
+LONGEST_DEADLINE = timedelta(seconds=10)
+WINDOW_PER_UNIT = 3
+UNITS_FORGOTTEN_AFTER = timedelta(seconds=10)
+_BATCH = 500
+_LOCK = 0x64697370  # "disp"
+
+
+class Message(NamedTuple):
+    """A hint to a worker that a job waits."""
+
+    tenant_id: UUID
+    job_id: UUID
+    kind: str
+    queue: str
+
+
+Publish = Callable[[Sequence[Message]], None]
+
+
+def dispatch(queue: Queue, publish: Publish) -> int:
+    """Pick what a queue has room for, commit it as dispatched, publish it; answer how many."""
+    with open_platform_session() as session:
+        if not _alone(session, queue):
+            return 0
+        room = _room(session, queue)
+        picked = _pick(session, queue, room) if room > 0 else []
+    publish(picked)
+    return len(picked)
+
+
+def republish_overdue(publish: Publish) -> int:
+    """Publish again what was dispatched and not claimed by its deadline; answer how many."""
+    now = func.clock_timestamp()
+    wait = func.least(DEADLINE * func.power(2, Job.publishes), LONGEST_DEADLINE)
+    overdue = (
+        select(Job.id)
+        .where(Job.status == "dispatched", Job.deadline_at <= now)
+        .limit(_BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    return _publish_again(overdue, now + wait, publish)
+
+
+def republish_all(publish: Publish) -> int:
+    """Publish again everything dispatched, after Valkey lost its memory; answer how many."""
+    flushed = select(Job.id).where(Job.status == "dispatched").with_for_update(skip_locked=True)
+    return _publish_again(flushed, func.clock_timestamp() + DEADLINE, publish)
+
+
+def reap() -> int:
+    """Take back the jobs whose worker is dead: a failure each; answer how many."""
+    now = func.clock_timestamp()
+    dead = (
+        select(Job.id)
+        .where(Job.status == "running", Job.lease_until < now)
+        .limit(_BATCH)
+        .with_for_update(skip_locked=True)
+        .cte("dead")
+    )
+    last = Job.failures + 1 >= Job.failures_allowed
+    twin = aliased(Job)
+    # Back in the queue it would meet a newer row that waits for the same work.
+    superseded = (
+        select(twin.id)
+        .where(
+            twin.tenant_id == Job.tenant_id,
+            twin.kind == Job.kind,
+            twin.key == Job.key,
+            twin.uniqueness == "coalesce",
+            twin.status.in_(("queued", "dispatched")),
+        )
+        .correlate(Job)
+        .exists()
+    )
+    ends = last | superseded
+    with open_platform_session() as session:
+        rows = session.execute(
+            update(Job)
+            .where(Job.id.in_(select(dead.c.id)))
+            .values(
+                status=case((last, "failed"), (superseded, "superseded"), else_="queued"),
+                failures=Job.failures + 1,
+                error=_WORKER_DIED,
+                lease_until=None,
+                not_before=case((ends, Job.not_before), else_=claims.back_off(Job.failures)),
+                finished_at=case((ends, now), else_=None),
+            )
+            .returning(Job.id, Job.tenant_id, Job.kind, Job.args, Job.attempt, Job.status)
+        ).all()
+    for row in rows:
+        taken = claims.Claim(row.id, row.tenant_id, row.kind, row.args, row.attempt, None)
+        claims.announce_status(taken, row.status)
+    return len(rows)
+
+
+_WORKER_DIED = NeozorkError(
+    "The worker that ran this job died. If it happens again with the same input, the input is "
+    "too large for a worker.",
+    code="worker_died",
+).problem()
+
+
+def _alone(session: PlatformSession, queue: Queue) -> bool:
+    locked = select(func.pg_try_advisory_xact_lock(_LOCK, func.hashtext(queue)))
+    return bool(session.scalar(locked))
+
+
+def _room(session: PlatformSession, queue: Queue) -> int:
+    """Answer how many jobs the queue's units can take now: a window less what is in flight."""
+    alive = Unit.seen_at > func.clock_timestamp() - UNITS_FORGOTTEN_AFTER
+    units = (
+        select(func.coalesce(func.sum(Unit.units), 0))
+        .where(Unit.queue == queue, alive)
+        .scalar_subquery()
+    )
+    in_flight = (
+        select(func.count())
+        .where(Job.queue == queue, Job.status.in_(("dispatched", "running")))
+        .scalar_subquery()
+    )
+    return int(session.scalar(select(units * WINDOW_PER_UNIT - in_flight)) or 0)
+
+
+def _pick(session: PlatformSession, queue: Queue, room: int) -> list[Message]:
+    """Pick the first job of each tenant in turn, then the second of each, up to the room."""
+    now = func.clock_timestamp()
+    flying = aliased(Job)
+    in_flight = (
+        select(func.count())
+        .where(
+            flying.queue == queue,
+            flying.tenant_id == Turn.tenant_id,
+            flying.status.in_(("dispatched", "running")),
+        )
+        .scalar_subquery()
+    )
+    free = func.least(func.coalesce(Turn.cap - in_flight, room), literal(room), type_=Integer)
+    waiting = (
+        select(Job.id, func.row_number().over(order_by=(Job.not_before, Job.id)).label("place"))
+        .where(
+            Job.queue == queue,
+            Job.tenant_id == Turn.tenant_id,
+            Job.status == "queued",
+            Job.not_before <= now,
+        )
+        .order_by(Job.not_before, Job.id)
+        .limit(func.greatest(free, 0))
+        .lateral("waiting")
+    )
+    chosen = (
+        select(waiting.c.id, Turn.tenant_id)
+        .join(waiting, literal(value=True))
+        .where(Turn.queue == queue, Turn.held.is_(False))
+        .order_by(waiting.c.place, Turn.last_pick, Turn.tenant_id)
+        .limit(room)
+        .cte("chosen")
+    )
+    rows = session.execute(
+        update(Job)
+        .where(Job.id == chosen.c.id, Job.status == "queued")
+        .values(status="dispatched", dispatched_at=now, deadline_at=now + DEADLINE, publishes=1)
+        .returning(Job.tenant_id, Job.id, Job.kind, Job.queue)
+    ).all()
+    if rows:
+        picked_from = {row.tenant_id for row in rows}
+        session.execute(
+            update(Turn)
+            .where(Turn.queue == queue, Turn.tenant_id.in_(picked_from))
+            .values(last_pick=now)
+        )
+    return [Message(*row) for row in rows]
+
+
+def _publish_again(chosen: Select[UUID], deadline: ColumnElement[Any], publish: Publish) -> int:
+    with open_platform_session() as session:
+        rows = session.execute(
+            update(Job)
+            .where(Job.id.in_(chosen), Job.status == "dispatched")
+            .values(deadline_at=deadline, publishes=Job.publishes + 1)
+            .returning(Job.tenant_id, Job.id, Job.kind, Job.queue)
+        ).all()
+    publish([Message(*row) for row in rows])
+    return len(rows)

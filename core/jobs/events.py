@@ -1,0 +1,82 @@
+"""Live events: what a tenant's browsers and scripts are told, through its Valkey stream.
+
+An event is an announcement, never the truth: it may be lost with a flush, and then the epoch
+changes, so that a listener knows to take a fresh snapshot. Ids are `epoch.milliseconds-n`.
+"""
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import redis
+
+from core.valkey import get_valkey
+
+EPOCH_KEY = "jobs:epoch"
+CHANNEL_PREFIX = "events:"
+_KEPT = 1_000
+_PREFIX_LENGTH = len(CHANNEL_PREFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One announcement: `id` as the stream numbers it, its `name`, and its JSON data."""
+
+    id: str
+    name: str
+    data: str
+
+
+def announce(tenant_id: UUID, name: str, data: dict[str, Any]) -> None:
+    """Append an event to the tenant's stream and wake its listeners; failing is no error."""
+    with suppress(redis.RedisError):
+        valkey = get_valkey()
+        key = f"{CHANNEL_PREFIX}{tenant_id.hex}"
+        text = json.dumps(data, separators=(",", ":"))
+        number = valkey.xadd(key, {"name": name, "data": text}, maxlen=_KEPT, approximate=True)
+        valkey.publish(key, json.dumps([_text(number), name, text]))
+
+
+def current_epoch() -> str:
+    """Answer the epoch of this Valkey's memory, beginning a new one where it was flushed."""
+    valkey = get_valkey()
+    valkey.set(EPOCH_KEY, secrets.token_hex(8), nx=True)
+    return _text(valkey.get(EPOCH_KEY))
+
+
+def events_since(tenant_id: UUID, number: str) -> list[Event] | None:
+    """Answer the events after one that a listener has seen, None where it is no longer kept."""
+    key = f"{CHANNEL_PREFIX}{tenant_id.hex}"
+    valkey = get_valkey()
+    try:
+        entries: Any = valkey.xrange(key, min=number)
+    except redis.ResponseError:
+        return None
+    if not entries or _text(entries[0][0]) != number:
+        return None
+    return [
+        Event(_text(entry), _text(fields[b"name"]), _text(fields[b"data"]))
+        for entry, fields in entries[1:]
+    ]
+
+
+def parse_announcement(channel: bytes, payload: bytes) -> tuple[UUID, Event]:
+    """Read a published message back: whose it is, and the event."""
+    number, name, data = json.loads(payload)
+    return UUID(channel.decode()[_PREFIX_LENGTH:]), Event(number, name, data)
+
+
+def announcements(listener: redis.Redis) -> Iterator[tuple[UUID, Event]]:
+    """Yield every tenant's events as they are published, until the connection breaks."""
+    with listener.pubsub(ignore_subscribe_messages=True) as channel:
+        channel.psubscribe(f"{CHANNEL_PREFIX}*")
+        for message in channel.listen():
+            yield parse_announcement(message["channel"], message["data"])
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

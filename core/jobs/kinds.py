@@ -1,0 +1,59 @@
+"""Every kind of job, in one table: its queue, its limits, and the function that does it.
+
+Functions are named by strings, which the workers resolve: whoever submits a job need not
+import what it does.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.plans import Queue
+
+# `coalesce`: one waiting row per key, another may be asked for while one runs.
+# `once`: one row per key for ever, unless it was cancelled.
+Uniqueness = Literal["coalesce", "once"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of job.
+
+    `function`: `module:name`, taking a `core.jobs.running.RunningJob`. `failures_allowed`: how
+    many errors or deaths end it as failed. `time_limit_s`: longest run of one attempt.
+    """
+
+    name: str
+    queue: Queue
+    function: str
+    failures_allowed: int
+    time_limit_s: int
+    uniqueness: Uniqueness | None = None
+
+
+PROVISION_TENANT = Kind(
+    name="tenancy.provision",
+    queue="housekeeping",
+    function="core.identity.signup:provision_tenant",
+    failures_allowed=10,
+    time_limit_s=60,
+    uniqueness="once",
+)
+IMPORT_BARS = Kind(
+    name="trading.import_bars",
+    queue="bulk",
+    function="core.trading.runs:import_bars",
+    failures_allowed=3,
+    time_limit_s=600,
+    uniqueness="once",
+)
+RUN_BACKTEST = Kind(
+    name="trading.backtest",
+    queue="interactive",
+    function="core.trading.runs:run_backtest",
+    failures_allowed=3,
+    time_limit_s=600,
+    uniqueness="once",
+)
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (PROVISION_TENANT, IMPORT_BARS, RUN_BACKTEST)}
+QUEUES: tuple[Queue, ...] = ("interactive", "bulk", "money", "housekeeping")

@@ -1,0 +1,162 @@
+"""A job while it runs: its heart, its progress, and what becomes of its errors."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+import sentry_sdk
+
+from core.errors import ConfigurationError, InvalidInputError, NeozorkError, UnavailableError
+from core.jobs import claims
+from core.jobs.claims import Claim, FenceLostError
+from core.jobs.kinds import KINDS
+from core.logging import bound, get_logger
+from core.tenancy.session import PlatformSession, TenantSession
+
+RENEW_EVERY_S = 3.0
+LOOK_EVERY_S = 0.4
+GRACE_S = 0.5
+LOST_UNIT_EXIT = 75
+
+_ANNOUNCE_EVERY_S = 0.1
+_FINAL = (InvalidInputError, ConfigurationError)
+log = get_logger(__name__)
+
+
+class RunningJob:
+    """What a job's function gets: its arguments, its tenant, and the way to its end."""
+
+    def __init__(self, taken: Claim) -> None:
+        self.claim = taken
+        self.args = taken.args
+        self.tenant_id = taken.tenant_id
+        self.lost = threading.Event()
+        self.over = threading.Event()
+        self.fraction = 0.0
+        self.message: str | None = None
+        self._announced_at = 0.0
+
+    def checkpoint(self) -> None:
+        """Raise FenceLostError where the job was cancelled or lost; call it every 100 ms."""
+        if self.lost.is_set():
+            raise FenceLostError(f"Job {self.claim.id} was cancelled or given to another worker.")
+
+    def progress(self, fraction: float, message: str) -> None:
+        """Tell how far the job is, 0…1, and what it does; also a checkpoint."""
+        self.checkpoint()
+        self.fraction, self.message = fraction, message
+        now = time.monotonic()
+        if now - self._announced_at >= _ANNOUNCE_EVERY_S:
+            self._announced_at = now
+            claims.announce_status(
+                self.claim, "running", progress=round(fraction, 4), message=message
+            )
+
+    @contextmanager
+    def finishing(self) -> Iterator[TenantSession | PlatformSession]:
+        """Open the one transaction of the job's effects and its end, behind the fence."""
+        with claims.finishing(self.claim) as session:
+            yield session
+        self.over.set()
+
+
+def perform(function: Callable[[RunningJob], None], tenant_id: UUID, job_id: UUID) -> None:
+    """Claim a job, do it with its heart beating, and record how it ended.
+
+    Nothing is done where there is nothing to claim: a message is only a hint.
+    """
+    taken = claims.claim(tenant_id, job_id)
+    if taken is None:
+        return
+    context = {
+        "job_id": str(job_id),
+        "tenant_id": str(tenant_id),
+        "kind": taken.kind,
+        "attempt": taken.attempt,
+        "request_id": taken.request_id,
+    }
+    with bound(**context):
+        log.info("job_started")
+        started = time.monotonic()
+        _run(function, RunningJob(taken))
+        log.info("job_ended", seconds=round(time.monotonic() - started, 3))
+
+
+def _run(function: Callable[[RunningJob], None], job: RunningJob) -> None:
+    limit = KINDS[job.claim.kind].time_limit_s
+    heart = threading.Thread(
+        target=_beat, args=(job, time.monotonic() + limit), name="heart", daemon=True
+    )
+    heart.start()
+    try:
+        function(job)
+        if not job.over.is_set():
+            with job.finishing():
+                pass
+    except FenceLostError as error:
+        log.info("job_lost", detail=error.detail)
+    except NeozorkError as error:
+        log.warning("job_refused", code=error.instance_code, detail=error.detail)
+        _record(job, error.problem(), again=not isinstance(error, _FINAL))
+    except Exception as error:
+        log.exception("job_crashed")
+        sentry_sdk.capture_exception(error)
+        _record(job, _crash_problem(), again=True)
+    finally:
+        job.over.set()
+        heart.join()
+
+
+def _record(job: RunningJob, problem: dict[str, Any], *, again: bool) -> None:
+    # Where the database is away, the lease runs out and the dispatcher counts the failure.
+    with suppress(FenceLostError, UnavailableError):
+        claims.fail(job.claim, problem, again=again)
+
+
+def _crash_problem() -> dict[str, Any]:
+    return NeozorkError(
+        "The job stopped on an error of ours, which we have been told about. Try it again; if "
+        "it fails again, send us the job's id.",
+        code="internal",
+    ).problem()
+
+
+def _beat(job: RunningJob, stop_at: float) -> None:
+    """Renew the lease while the job runs; end the unit where the job cannot be stopped.
+
+    Native code hears no exception: a job that was cancelled, or runs past its limit, gets
+    GRACE_S to reach a checkpoint, then its process ends, which harms no neighbour.
+    """
+    renewed = time.monotonic()
+    while not job.over.wait(LOOK_EVERY_S):
+        try:
+            if time.monotonic() > stop_at:
+                _record(job, _too_long(job), again=False)
+                job.lost.set()
+            elif time.monotonic() - renewed >= RENEW_EVERY_S:
+                claims.renew(job.claim, job.fraction, job.message)
+                renewed = time.monotonic()
+            elif not claims.holds(job.claim):
+                job.lost.set()
+        except FenceLostError:
+            job.lost.set()
+        except UnavailableError:
+            log.warning("lease_not_renewed")
+        if job.lost.is_set():
+            if not job.over.wait(GRACE_S):
+                log.warning("unit_killed")
+                os._exit(LOST_UNIT_EXIT)
+            return
+
+
+def _too_long(job: RunningJob) -> dict[str, Any]:
+    limit = KINDS[job.claim.kind].time_limit_s
+    return NeozorkError(
+        f"The job ran longer than the {limit} s that its kind may take. Take fewer bars or "
+        "split the work.",
+        code="time_limit",
+    ).problem()

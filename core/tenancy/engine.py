@@ -1,0 +1,64 @@
+"""Connections: one small pool per process and login, each statement alone on the wire."""
+
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine, NullPool, create_engine
+
+from core.settings import get_settings
+from core.tenancy.roles import app_database_url
+
+_RECYCLE_AFTER_S = 1_800
+_CONNECT_TIMEOUT_S = 5
+_WAIT_FOR_CONNECTION_S = 10
+
+
+class ExtendedCursor(psycopg.Cursor[Any]):
+    """Sends every statement by the extended protocol, which refuses a second one behind it.
+
+    psycopg sends a statement without parameters by the simple protocol, where
+    `select 1; set role …` succeeds.
+    """
+
+    def _execute_send(
+        self, query: Any, *, force_extended: bool = True, binary: bool | None = None
+    ) -> None:
+        del force_extended
+        super()._execute_send(query, force_extended=True, binary=binary)
+
+
+@lru_cache(maxsize=4)
+def engine_for(url: str, pool_size: int) -> Engine:
+    """Answer the process's engine for a login; safe behind a transaction-mode PgBouncer.
+
+    Backends grow with each tenant that they touch: the pool is small and recycled.
+    """
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=_WAIT_FOR_CONNECTION_S,
+        pool_recycle=_RECYCLE_AFTER_S,
+        pool_use_lifo=True,
+        connect_args={
+            "cursor_factory": ExtendedCursor,
+            "prepare_threshold": None,
+            "connect_timeout": _CONNECT_TIMEOUT_S,
+        },
+    )
+
+
+def app_engine() -> Engine:
+    """Answer the engine of the login role, which all sessions use."""
+    settings = get_settings()
+    return engine_for(app_database_url(settings), settings.database_pool_size)
+
+
+def owner_engine() -> Engine:
+    """Answer an engine of the owner, without a pool: for `migrate` and provisioning alone."""
+    return create_engine(
+        get_settings().required("database_url"),
+        poolclass=NullPool,
+        connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
+    )

@@ -1,0 +1,109 @@
+"""The two sessions, and the only places that commit.
+
+A function that touches a tenant's data takes a `TenantSession`; one that must see across
+tenants takes a `PlatformSession`. Both become their role for one transaction, so that neither
+a pool nor PgBouncer can carry it to the next.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import psycopg
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError  # noqa: A004
+from sqlalchemy.orm import Session
+
+from core.errors import UnavailableError
+from core.ids import PLATFORM
+from core.tenancy.engine import app_engine
+from core.tenancy.models import SHARED_SCHEMA
+from core.tenancy.roles import PLATFORM_ROLE, tenant_role
+
+
+class TenantSession(Session):
+    """A transaction as one tenant's role, in its schema; it sees nothing of any other."""
+
+    tenant_id: UUID
+
+
+class PlatformSession(Session):
+    """A transaction that sees across tenants and people, and no tenant's own schema."""
+
+
+@contextmanager
+def open_session(tenant_id: UUID) -> Iterator[TenantSession]:
+    """Open a transaction as a tenant; it commits at the end of the block, unless one raises.
+
+    Raises UnavailableError where the database does not answer.
+    """
+    session = TenantSession(app_engine(), expire_on_commit=False)
+    session.tenant_id = tenant_id
+    role = tenant_role(tenant_id)
+    with _transaction(session, role, f"{role}, {SHARED_SCHEMA}"):
+        yield session
+
+
+@contextmanager
+def open_platform_session() -> Iterator[PlatformSession]:
+    """Open a transaction across tenants; it commits at the end of the block.
+
+    Raises UnavailableError where the database does not answer.
+    """
+    session = PlatformSession(app_engine(), expire_on_commit=False)
+    with _transaction(session, PLATFORM_ROLE, SHARED_SCHEMA):
+        yield session
+
+
+@contextmanager
+def open_session_of(tenant_id: UUID) -> Iterator[TenantSession | PlatformSession]:
+    """Open the session of a job's owner: a tenant's, or the platform's own."""
+    if tenant_id == PLATFORM:
+        with open_platform_session() as platform:
+            yield platform
+    else:
+        with open_session(tenant_id) as session:
+            yield session
+
+
+@contextmanager
+def _transaction(session: Session, role: str, search_path: str) -> Iterator[None]:
+    try:
+        with session:
+            _become(session, role, search_path)
+            yield
+            session.commit()
+    except (OperationalError, InterfaceError, TimeoutError) as error:
+        raise UnavailableError(
+            "The database does not answer. Nothing was lost; try again in a moment."
+        ) from error
+
+
+def _become(session: Session, role: str, search_path: str) -> None:
+    """Set role and search path for this transaction, in one round trip with its BEGIN."""
+    try:
+        _set_local(session, role, search_path)
+    except DBAPIError as error:
+        # A pooled connection that died with the server: nothing has happened yet, begin anew.
+        if not error.connection_invalidated:
+            raise
+        session.rollback()
+        _set_local(session, role, search_path)
+
+
+def _set_local(session: Session, role: str, search_path: str) -> None:
+    connection = session.connection()
+    raw = connection.connection.dbapi_connection
+    if not isinstance(raw, psycopg.Connection):
+        raise TypeError("sessions need psycopg connections")
+    try:
+        with raw.pipeline():
+            # Both are ours: a hex uuid behind a prefix, or a constant.
+            raw.execute(f"SET LOCAL ROLE {role}".encode())
+            raw.execute(f"SET LOCAL search_path = {search_path}".encode())
+    except psycopg.OperationalError as error:
+        lost = raw.closed or raw.broken
+        if lost:
+            connection.invalidate(error)
+        raise OperationalError(
+            "SET LOCAL ROLE", None, error, connection_invalidated=lost
+        ) from error
