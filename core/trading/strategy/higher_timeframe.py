@@ -65,9 +65,11 @@ def raise_timeframe(
     offset = clock.offset[starts]
     ends = wall_end - offset if by_offset else _instants(wall_end, offset, timezone)
     ends = np.maximum.accumulate(ends) if len(ends) else ends
-    columns = _aggregate(starts, bars.open, bars.high, bars.low, bars.close, bars.volume)
+    columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)
     first = 1 if n and _began_before(bars, clock, int(wall_start[0])) else 0
-    whole = Bars(bars.symbol, timeframe, ends[first:], *(c[first:].copy() for c in columns))
+    raised = [column[first:].copy() for column in _aggregate(starts, columns)]
+    opens, highs, lows, closes, volumes = raised
+    whole = Bars(bars.symbol, timeframe, ends[first:], opens, highs, lows, closes, volumes)
     return HigherBars(whole, np.searchsorted(bars.stamps, ends[first:]), n)
 
 
@@ -119,14 +121,10 @@ def _began_before(bars: Bars, clock: WallClock, wall_start: int) -> bool:
 @njit(nogil=True, cache=True)
 def _aggregate(
     starts: IntArray,
-    opens: FloatArray,
-    highs: FloatArray,
-    lows: FloatArray,
-    closes: FloatArray,
-    volumes: FloatArray,
+    columns: tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray],
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    m = len(starts)
-    n = len(opens)
+    opens, highs, lows, closes, volumes = columns
+    m, n = len(starts), len(opens)
     out_open, out_high, out_low = np.empty(m), np.empty(m), np.empty(m)
     out_close, out_volume = np.empty(m), np.empty(m)
     for j in range(m):

@@ -55,9 +55,9 @@ class Op(IntEnum):
     HIGHEST = 24  # over cells[a, t - b + 1 … t]; NaN while any of them is NaN or before bar 0
     LOWEST = 25
     MEAN = 26
-    STD = 27
-    ZSCORE = 28
-    RISING = 29  # each of the last b steps of cells[a] went up
+    STD = 27  # ddof 0; exactly 0.0 where all the values are equal
+    ZSCORE = 28  # NaN where all the values are equal
+    RISING = 29  # each of the last b steps of cells[a] went up; NaN while any value is
     FALLING = 30
     BARS_SINCE = 31  # bars since cells[a] was 1.0, NaN before the first time
 
