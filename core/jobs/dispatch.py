@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Select, case, func, literal, select, update
+from sqlalchemy import CTE, ColumnElement, Integer, Select, case, func, literal, select, update
 from sqlalchemy.orm import aliased
 
 from core.errors import NeozorkError
@@ -146,37 +146,7 @@ def _room(session: PlatformSession, queue: Queue) -> int:
 def _pick(session: PlatformSession, queue: Queue, room: int) -> list[Message]:
     """Pick the first job of each tenant in turn, then the second of each, up to the room."""
     now = func.clock_timestamp()
-    flying = aliased(Job)
-    in_flight = (
-        select(func.count())
-        .where(
-            flying.queue == queue,
-            flying.tenant_id == Turn.tenant_id,
-            flying.status.in_(("dispatched", "running")),
-        )
-        .scalar_subquery()
-    )
-    free = func.least(func.coalesce(Turn.cap - in_flight, room), literal(room), type_=Integer)
-    waiting = (
-        select(Job.id, func.row_number().over(order_by=(Job.not_before, Job.id)).label("place"))
-        .where(
-            Job.queue == queue,
-            Job.tenant_id == Turn.tenant_id,
-            Job.status == "queued",
-            Job.not_before <= now,
-        )
-        .order_by(Job.not_before, Job.id)
-        .limit(func.greatest(free, 0))
-        .lateral("waiting")
-    )
-    chosen = (
-        select(waiting.c.id, Turn.tenant_id)
-        .join(waiting, literal(value=True))
-        .where(Turn.queue == queue, Turn.held.is_(False))
-        .order_by(waiting.c.place, Turn.last_pick, Turn.tenant_id)
-        .limit(room)
-        .cte("chosen")
-    )
+    chosen = _chosen(queue, room)
     rows = session.execute(
         update(Job)
         .where(Job.id == chosen.c.id, Job.status == "queued")
@@ -191,6 +161,51 @@ def _pick(session: PlatformSession, queue: Queue, room: int) -> list[Message]:
             .values(last_pick=now)
         )
     return [Message(*row) for row in rows]
+
+
+def _chosen(queue: Queue, room: int) -> CTE:
+    """Choose the ids of the jobs to dispatch next, as a CTE with the column `id`."""
+    flying = aliased(Job)
+    in_flight = (
+        select(func.count(flying.id))
+        .where(
+            flying.queue == queue,
+            flying.tenant_id == Turn.tenant_id,
+            flying.status.in_(("dispatched", "running")),
+        )
+        .correlate(Turn)
+        .scalar_subquery()
+    )
+    turn = (
+        select(
+            Turn.tenant_id,
+            Turn.last_pick,
+            func.least(Turn.cap - in_flight, room, type_=Integer).label("free"),
+        )
+        .where(Turn.queue == queue, Turn.held.is_(False))
+        .cte("turn")
+    )
+    waiting = (
+        select(Job.id, func.row_number().over(order_by=(Job.not_before, Job.id)).label("place"))
+        .where(
+            Job.queue == queue,
+            Job.tenant_id == turn.c.tenant_id,
+            Job.status == "queued",
+            Job.not_before <= func.clock_timestamp(),
+        )
+        .order_by(Job.not_before, Job.id)
+        .limit(func.greatest(turn.c.free, 0))
+        .correlate(turn)
+        .lateral("waiting")
+    )
+    return (
+        select(waiting.c.id)
+        .select_from(turn)
+        .join(waiting, literal(value=True))
+        .order_by(waiting.c.place, turn.c.last_pick, turn.c.tenant_id)
+        .limit(room)
+        .cte("chosen")
+    )
 
 
 def _publish_again(chosen: Select[UUID], deadline: ColumnElement[Any], publish: Publish) -> int:

@@ -14,6 +14,7 @@ from core.errors import ConfigurationError, InvalidInputError, NeozorkError, Una
 from core.jobs import claims
 from core.jobs.claims import Claim, FenceLostError
 from core.jobs.kinds import KINDS
+from core.jobs.submit import wake_dispatcher
 from core.logging import bound, get_logger
 from core.tenancy.session import PlatformSession, TenantSession
 
@@ -62,6 +63,7 @@ class RunningJob:
         with claims.finishing(self.claim) as session:
             yield session
         self.over.set()
+        wake_dispatcher(KINDS[self.claim.kind].queue)
 
 
 def perform(function: Callable[[RunningJob], None], tenant_id: UUID, job_id: UUID) -> None:

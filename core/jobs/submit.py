@@ -46,7 +46,7 @@ def submit_job(
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
         "created_by": created_by,
     }
-    event.listen(session, "after_commit", _wake, once=True)
+    event.listen(session, "after_commit", lambda _: wake_dispatcher(kind.queue), once=True)
     while True:
         inserted: UUID | None = session.scalar(
             insert(Job).values(values).on_conflict_do_nothing().returning(Job.id)
@@ -65,7 +65,7 @@ def _same_work(tenant_id: UUID, kind: Kind, key: str | None) -> Any:
     return same.where(Job.status.in_(("queued", "dispatched")))
 
 
-def _wake(_session: object) -> None:
-    """Tell the dispatcher that there is work; it also looks by itself five times a second."""
+def wake_dispatcher(queue: str) -> None:
+    """Tell the dispatcher that a queue has work or room; it also looks by itself, soon."""
     with suppress(redis.RedisError):
-        get_valkey().publish(WAKE_CHANNEL, "1")
+        get_valkey().publish(WAKE_CHANNEL, queue)

@@ -1,18 +1,18 @@
 """As whom the embedded servers run: Postgres refuses root, and `nobody` cannot enter its home."""
 
-import ctypes
 import os
 import pwd
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-_PR_SET_PDEATHSIG = 1
+from core.processes import die_with_parent
+
 _ROOTS_FOLDER = Path("/var/lib/neozork")
 
 
@@ -92,19 +92,6 @@ class Account:
             return {}
         entry = pwd.getpwnam(self.name)
         return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-
-
-def die_with_parent(by: signal.Signals) -> Callable[[], None]:
-    """Answer what a child calls before exec, so that no server outlives a killed supervisor."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    parent = os.getpid()
-
-    def arm() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(by))
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return arm
 
 
 def _open_to_all(folder: Path) -> None:

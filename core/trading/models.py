@@ -26,7 +26,8 @@ class Strategy(TenantBase, kw_only=True):
 class StrategyVersion(TenantBase, kw_only=True):
     """What a strategy said from one edit to the next; the same content is the same version.
 
-    `document`: as it was sent, keys in their order. `spec_hash`: SHA-256 of its canonical form, hex.
+    `document`: as it was sent, keys in their order. `spec_hash`: hex SHA-256 of its canonical
+    form.
     """
 
     __tablename__ = "strategy_versions"

@@ -1,0 +1,136 @@
+"""Keeping processes alive: start, restart what dies, stop all of it cleanly."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.logging import get_logger
+
+STOP_WITHIN_S = 12.0
+_LOOK_EVERY_S = 0.1
+_STEADY_AFTER_S = 5.0
+_FIRST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 5.0
+_PR_SET_PDEATHSIG = 1
+log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Program:
+    """One process to keep alive: its name, its command line, its environment.
+
+    `log_file`: where its output goes, None for ours.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    log_file: Path | None = None
+    process: "subprocess.Popen[bytes] | None" = None
+    started_at: float = 0.0
+    start_after: float = 0.0
+    wait_s: float = _FIRST_WAIT_S
+
+
+class Supervisor:
+    """Runs programs until it is told to stop by SIGTERM or SIGINT.
+
+    Use it from the main thread: children are tied to the thread that forked them, so that none
+    outlives a supervisor that was killed.
+    """
+
+    def __init__(self, programs: Sequence[Program]) -> None:
+        self.programs = list(programs)
+        self.stopping = False
+
+    def alive(self, name: str) -> int:
+        """Answer how many programs of that name run now."""
+        return sum(
+            1
+            for program in self.programs
+            if program.name == name and program.process and program.process.poll() is None
+        )
+
+    def stop(self, *_signal: object) -> None:
+        """Ask the loop to end; safe in a signal handler."""
+        self.stopping = True
+
+    def run(self, on_look: Callable[[], None] = lambda: None) -> None:
+        """Keep all programs alive, calling `on_look` ten times a second, then stop them."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.stop)
+        try:
+            while not self.stopping:
+                self.look()
+                on_look()
+                time.sleep(_LOOK_EVERY_S)
+        finally:
+            self.stop_all()
+
+    def look(self) -> None:
+        """Start what does not run, waiting longer each time for what dies at once."""
+        now = time.monotonic()
+        for program in self.programs:
+            if program.process is not None:
+                status = program.process.poll()
+                if status is None:
+                    continue
+                steady = now - program.started_at > _STEADY_AFTER_S
+                program.wait_s = (
+                    _FIRST_WAIT_S if steady else min(program.wait_s * 2, _LONGEST_WAIT_S)
+                )
+                program.start_after = now + program.wait_s
+                program.process = None
+                log.warning("process_died", name=program.name, status=status)
+            if now >= program.start_after:
+                self._start(program)
+
+    def stop_all(self) -> None:
+        """Ask every program to end, wait, and kill what does not."""
+        running = [p.process for p in self.programs if p.process and p.process.poll() is None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + STOP_WITHIN_S
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def _start(self, program: Program) -> None:
+        output = program.log_file.open("ab") if program.log_file else None
+        try:
+            program.process = subprocess.Popen(  # noqa: S603 - the Procfile's own command lines
+                program.command,
+                env=dict(program.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - one prctl call
+            )
+        finally:
+            if output is not None:
+                output.close()
+        program.started_at = time.monotonic()
+
+
+def die_with_parent(by: signal.Signals) -> Callable[[], None]:
+    """Answer what a child calls before exec, so that it does not outlive a killed parent."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def arm() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(by))
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return arm

@@ -1,0 +1,95 @@
+"""`python -m workers.dispatcher`: hands out work, as long as it runs; any number may."""
+
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+
+import redis
+
+from core.errors import UnavailableError
+from core.jobs.broker import publish
+from core.jobs.dispatch import dispatch, reap, republish_all, republish_overdue
+from core.jobs.events import current_epoch
+from core.jobs.kinds import QUEUES
+from core.jobs.submit import WAKE_CHANNEL
+from core.logging import configure_logging, get_logger
+from core.plans import Queue
+from core.settings import get_settings
+from core.telemetry import start_telemetry
+from core.valkey import open_listener
+
+POLL_EVERY_S = 0.2
+MEND_EVERY_S = 0.5
+log = get_logger(__name__)
+
+
+class Dispatcher:
+    """The loop: wait to be woken or for a fifth of a second, then pick from every queue."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self._epoch: str | None = None
+        self._mended_at = 0.0
+        self._listener = open_listener()
+        self._channel = self._listener.pubsub(ignore_subscribe_messages=True)
+
+    def run(self) -> None:
+        """Dispatch until told to stop; a service that is away is waited for."""
+        while not self.stop.is_set():
+            woken = self._wait()
+            try:
+                for queue in woken:
+                    while dispatch(queue, publish):
+                        pass
+                if time.monotonic() - self._mended_at >= MEND_EVERY_S:
+                    self._mended_at = time.monotonic()
+                    self._mend()
+            except (UnavailableError, redis.RedisError) as error:
+                log.warning("dispatch_waits", error=str(error))
+                self.stop.wait(POLL_EVERY_S)
+        with suppress(redis.RedisError):
+            self._channel.close()
+            self._listener.close()
+
+    def _wait(self) -> tuple[Queue, ...]:
+        """Answer the queues that were named in a wake-up call, all of them after the wait."""
+        try:
+            if not self._channel.subscribed:
+                self._channel.subscribe(WAKE_CHANNEL)
+            message = self._channel.get_message(timeout=POLL_EVERY_S)
+            named = set()
+            while message is not None:
+                named.add(message["data"].decode())
+                message = self._channel.get_message(timeout=0)
+        except redis.RedisError:
+            self.stop.wait(POLL_EVERY_S)
+            return QUEUES
+        return tuple(queue for queue in QUEUES if queue in named) or QUEUES
+
+    def _mend(self) -> None:
+        """Make good what was lost: a flushed Valkey, messages past their deadline, dead workers."""
+        reap()
+        epoch = current_epoch()
+        if self._epoch is not None and epoch != self._epoch:
+            log.warning("valkey_was_flushed", published_again=republish_all(publish))
+        self._epoch = epoch
+        republish_overdue(publish)
+
+
+def main() -> int:
+    """Dispatch until SIGTERM."""
+    settings = get_settings()
+    configure_logging(settings, "dispatcher")
+    start_telemetry(settings, "dispatcher")
+    dispatcher = Dispatcher()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: dispatcher.stop.set())
+    log.info("dispatcher_ready")
+    dispatcher.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

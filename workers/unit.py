@@ -1,0 +1,56 @@
+"""`python -m workers.unit QUEUE`: one process that does one queue's jobs, one at a time.
+
+A unit may be killed at any moment: its job's lease runs out and another unit does it.
+"""
+
+import signal
+import sys
+import threading
+
+import dramatiq
+from dramatiq.worker import Worker
+
+from core.jobs.kinds import QUEUES
+from core.logging import configure_logging, get_logger
+from core.settings import get_settings
+from core.telemetry import start_telemetry
+
+# A job that a unit has taken from the queue and not begun waits for the one that runs.
+PREFETCH = 1
+WORKER_TIMEOUT_MS = 50
+FINISH_WITHIN_MS = 8_000
+log = get_logger(__name__)
+
+
+def main(queue: str) -> int:
+    """Work until SIGTERM, finish the running job, return the rest to the queue."""
+    settings = get_settings()
+    configure_logging(settings, f"unit-{queue}")
+    start_telemetry(settings, f"unit-{queue}")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    worker = _worker(queue)
+    worker.start()
+    log.info("unit_ready", queue=queue)
+    stop.wait()
+    worker.stop(FINISH_WITHIN_MS)
+    worker.broker.close()
+    return 0
+
+
+def _worker(queue: str) -> Worker:
+    from workers import perform  # noqa: PLC0415 - after logging, for what numba says on import
+    from workers.broker import broker  # noqa: PLC0415
+
+    perform.preload(queue)
+    dramatiq.set_broker(broker)
+    worker = Worker(broker, queues={queue}, worker_timeout=WORKER_TIMEOUT_MS, worker_threads=1)
+    worker.queue_prefetch = PREFETCH
+    return worker
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] and sys.argv[1] in QUEUES:
+        sys.exit(main(sys.argv[1]))
+    sys.exit(f"usage: python -m workers.unit {'|'.join(QUEUES)}")
