@@ -196,18 +196,15 @@ def _close_days(
         )
         return instants, 0
     days = local // MICROSECONDS_PER_DAY
-    starts = local if is_local else written
     midnight = days * MICROSECONDS_PER_DAY if is_local else zone.day_starts(days)
-    if check_day_rhythm(days, rows, clock.timeframe, faults):
-        faults.add_rows(
-            "bad_timeframe",
-            rows[starts != midnight],
-            (
-                f"a {clock.timeframe.label} bar opens at midnight, "
-                f"and this one does not in {zone.name}."
-            ),
-            hint="Give the timezone in which they open at midnight, or write dates only.",
-        )
+    if not check_day_rhythm(days, rows, clock.timeframe, faults):
+        return None
+    faults.add_rows(
+        "bad_timeframe",
+        rows[written.micros != midnight],
+        f"a {clock.timeframe.label} bar opens at midnight, and not so this one in {zone.name}.",
+        hint="Give the timezone in which they open at midnight, or write dates only.",
+    )
     return zone.day_starts(days + _DAYS[clock.timeframe]), 0
 
 
