@@ -14,6 +14,7 @@ from core.trading.bars.series import FlagArray, FloatArray, IntArray
 from core.trading.bars.time_texts import LONGEST_TIME, TimeForm, parse_times
 from core.trading.bars.timeframes import MICROSECONDS_PER_DAY
 
+_DAMAGE = (pa.ArrowException, OSError, LookupError, ValueError, TypeError, ArithmeticError)
 _BATCH_ROWS = 65_536
 _PANDAS_INDEX = "__index_level_0__"
 _PER_MICROSECOND = {"s": 1_000_000, "ms": 1_000, "us": 1}
@@ -40,7 +41,7 @@ def read_parquet(data: bytes, limits: Limits, faults: FileFaults) -> RawColumns 
         if not _fits(file.metadata, set(wanted.values()), limits, faults) or faults.whole:
             return None
         return _read(file, wanted, header, limits, faults)
-    except (pa.ArrowException, OSError, KeyError, IndexError) as error:
+    except _DAMAGE as error:
         kind = "damaged, cut off, or written in a way that is not supported"
         faults.add("", "unreadable", f"The Parquet file is {kind} ({type(error).__name__}).")
         return None
@@ -57,6 +58,8 @@ def _names(schema: pa.Schema) -> list[str]:
 
 
 def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 

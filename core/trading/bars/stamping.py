@@ -136,7 +136,8 @@ def _close_times(
             "`timezone` in the API. Rows with only a date need none.",
         )
         return None
-    zone = load_zone(clock.timezone or "UTC", int(written.micros.min()), int(written.micros.max()))
+    name = "UTC" if clock.timezone is None else clock.timezone
+    zone = load_zone(name, int(written.micros.min()), int(written.micros.max()))
     if zone is None:
         faults.add(
             "/timezone",
