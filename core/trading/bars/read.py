@@ -85,15 +85,8 @@ def read_bars(
     stamped = _check(raw, clock, faults)
     if faults or stamped is None:
         raise faults.error(name, raw.lines_of)
-    notes = ReadNotes(
-        file_format=file_format,
-        time_form=stamped.form.described,
-        timezone=timezone,
-        stamp="date" if stamped.label_offset else stamp,
-        ignored=raw.header.ignored,
-        warnings=tuple(_warnings(raw, stamped, clock)),
-    )
-    return Reading(_bars(raw, stamped, symbol, timeframe), notes)
+    bars = _bars(raw, stamped, symbol, timeframe)
+    return Reading(bars, _notes(raw, stamped, clock, file_format))
 
 
 def _load(source: Path | bytes | BinaryIO, limits: Limits, faults: FileFaults) -> bytes | None:
@@ -141,6 +134,17 @@ def _bars(raw: RawColumns, stamped: Stamped, symbol: str, timeframe: Timeframe) 
         stamps=np.ascontiguousarray(stamped.stamps),
         label_offset=stamped.label_offset,
         **{name: column(name) for name in NUMBERS},
+    )
+
+
+def _notes(raw: RawColumns, stamped: Stamped, clock: Clock, file_format: str) -> ReadNotes:
+    return ReadNotes(
+        file_format=file_format,
+        time_form=stamped.form.described,
+        timezone=clock.timezone,
+        stamp="date" if stamped.label_offset else clock.stamp,
+        ignored=raw.header.ignored,
+        warnings=tuple(_warnings(raw, stamped, clock)),
     )
 
 
