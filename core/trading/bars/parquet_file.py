@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from core.trading.bars.columns import ColumnParts, RawColumns
 from core.trading.bars.csv_file import add_too_many_rows
@@ -11,7 +12,13 @@ from core.trading.bars.faults import FileFaults
 from core.trading.bars.header import MAX_COLUMNS, NUMBERS, Header, match_header
 from core.trading.bars.limits import Limits
 from core.trading.bars.series import FlagArray, FloatArray, IntArray
-from core.trading.bars.time_texts import LONGEST_TIME, TimeForm, parse_times
+from core.trading.bars.time_texts import (
+    END_MICROS,
+    FIRST_MICROS,
+    LONGEST_TIME,
+    TimeForm,
+    parse_times,
+)
 from core.trading.bars.timeframes import MICROSECONDS_PER_DAY
 
 _DAMAGE = (pa.ArrowException, OSError, LookupError, ValueError, TypeError, ArithmeticError)
@@ -180,18 +187,21 @@ def _times(column: pa.Array) -> tuple[IntArray, FlagArray]:
     if pa.types.is_date(kind):
         days = pc.cast(pc.cast(column, pa.date32()), pa.int32())
         raw = pc.fill_null(days, 0).to_numpy(zero_copy_only=False).astype(np.int64)
-        return raw * MICROSECONDS_PER_DAY, _formed(present, TimeForm.DATE)
+        return _scaled(raw, present, MICROSECONDS_PER_DAY, TimeForm.DATE)
     raw = pc.fill_null(pc.cast(column, pa.int64()), 0).to_numpy(zero_copy_only=False)
     form = TimeForm.OFFSET if kind.tz else TimeForm.LOCAL
     if kind.unit == "ns":
-        return raw // 1_000, _formed(present & (raw % 1_000 == 0), form)
-    scale = _PER_MICROSECOND[kind.unit]
-    inside = np.abs(raw) < (1 << 62) // scale
-    return np.where(inside, raw, 0) * scale, _formed(present & inside, form)
+        return _scaled(raw // 1_000, present & (raw % 1_000 == 0), 1, form)
+    return _scaled(raw, present, _PER_MICROSECOND[kind.unit], form)
 
 
-def _formed(good: np.ndarray[tuple[int], np.dtype[np.bool_]], form: TimeForm) -> FlagArray:
-    return np.where(good, np.int8(form), np.int8(TimeForm.UNREADABLE)).astype(np.int8)
+def _scaled(
+    raw: IntArray, present: NDArray[np.bool_], scale: int, form: TimeForm
+) -> tuple[IntArray, FlagArray]:
+    """Answer raw times in microseconds; those that no calendar of ours has are unreadable."""
+    good = present & (raw >= FIRST_MICROS // scale) & (raw < END_MICROS // scale)
+    forms = np.where(good, np.int8(form), np.int8(TimeForm.UNREADABLE)).astype(np.int8)
+    return np.where(good, raw, 0) * scale, forms
 
 
 def _whole(column: pa.Array) -> pa.Array:

@@ -21,6 +21,8 @@ LONGEST_TIME = 40
 _PATTERNS_PER_BATCH = 64
 _FIRST_YEAR, _LAST_YEAR = 1800, 2199
 _FIRST_SECOND, _LAST_SECOND = -5_364_662_400, 7_258_118_400
+FIRST_MICROS = _FIRST_SECOND * MICROSECONDS_PER_SECOND
+END_MICROS = _LAST_SECOND * MICROSECONDS_PER_SECOND
 _LAST_DATE_NUMBER, _FIRST_DATE_NUMBER = 2199_12_31, 1900_01_01
 _DAYS = np.array([31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
 _FEBRUARY, _LAST_HOUR, _LAST_MINUTE, _LAST_OFFSET_HOUR = 2, 23, 59, 15
@@ -255,5 +257,5 @@ def _epoch(letters: _Bytes, match: re.Match[str], whole: IntArray) -> tuple[IntA
     rows = (whole >= below) & (whole % 1000 == 0) & (not match["fraction"])
     micros = np.where(rows, sign * (whole // 1000), micros)
     forms = np.where(rows, int(TimeForm.EPOCH_NS), forms)
-    too_early = micros < _FIRST_SECOND * MICROSECONDS_PER_SECOND
+    too_early = micros < FIRST_MICROS
     return micros, np.where(too_early, int(TimeForm.UNREADABLE), forms)

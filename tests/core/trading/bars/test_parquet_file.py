@@ -98,6 +98,8 @@ def test_numbers_of_other_types_are_taken_exactly() -> None:
         ({"Date": pa.array([None], pa.date32())}, [("/row/1", "bad_time")]),
         ({"Date": pa.array([1], pa.timestamp("ns"))}, [("/row/1", "bad_time")]),
         ({"Date": pa.array([1 << 60], pa.timestamp("ms"))}, [("/row/1", "bad_time")]),
+        ({"Date": pa.array([-(1 << 60)], pa.timestamp("us"))}, [("/row/1", "bad_time")]),
+        ({"Date": pa.array([1 << 30], pa.date32())}, [("/row/1", "bad_time")]),
         ({"Date": pa.array([b"2024"])}, [("/header", "type")]),
         ({"CLOSE": pa.array([1.75])}, [("/header", "duplicate_column")]),
     ],
