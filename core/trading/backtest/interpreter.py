@@ -2,9 +2,9 @@
 
 from math import isfinite, isnan
 
-from core.trading.bars.series import FloatArray
 from core.trading.backtest.jit import compiled
 from core.trading.backtest.records import Code, State
+from core.trading.bars.series import FloatArray
 from core.trading.indicators.windows import window_mean, window_std, window_zscore
 from core.trading.strategy.program import Op
 from core.trading.strategy.program import State as Read
@@ -26,7 +26,7 @@ def holds(span: int, t: int, program: Code, close: float, state: State) -> bool:
             program.cells[a, t] = program.stack[top]
         elif op == Op.POP:
             top -= 1
-        elif op == Op.NEG or op == Op.ABS or op == Op.NOT:
+        elif op in (Op.NEG, Op.ABS, Op.NOT):
             program.stack[top] = unary(op, program.stack[top])
         elif op >= Op.HIGHEST:
             top += 1
@@ -34,21 +34,21 @@ def holds(span: int, t: int, program: Code, close: float, state: State) -> bool:
         else:
             top -= 1
             program.stack[top] = binary(op, program.stack[top], program.stack[top + 1])
-    return top >= 0 and program.stack[top] == 1.0
+    return bool(top >= 0 and program.stack[top] == 1.0)
 
 
 @compiled
 def pushed(op: int, a: int, b: int, t: int, program: Code, close: float, state: State) -> float:
     """Answer what CONST, COLUMN, STATE or CELL puts on the stack."""
     if op == Op.CONST:
-        return program.constants[a]
+        return float(program.constants[a])
     if op == Op.STATE:
         return position_reading(a, t, close, state)
     if t - b < 0:
         return _NAN
     if op == Op.COLUMN:
-        return program.columns[a, t - b]
-    return program.cells[a, t - b]
+        return float(program.columns[a, t - b])
+    return float(program.cells[a, t - b])
 
 
 @compiled
@@ -87,7 +87,7 @@ def unary(op: int, x: float) -> float:
 @compiled
 def binary(op: int, x: float, y: float) -> float:
     """Answer an operation of two numbers or conditions, unknown where it cannot be told."""
-    if op == Op.AND or op == Op.OR:
+    if op in (Op.AND, Op.OR):
         return kleene(op, x, y)
     if op == Op.NZ:
         return y if isnan(x) else x
@@ -128,7 +128,7 @@ def compared(op: int, x: float, y: float) -> float:
 def kleene(op: int, x: float, y: float) -> float:
     """Answer `and` or `or` in Kleene's three-valued logic, NaN being unknown."""
     decisive = 0.0 if op == Op.AND else 1.0
-    if x == decisive or y == decisive:
+    if decisive in (x, y):
         return decisive
     return _NAN if isnan(x) or isnan(y) else 1.0 - decisive
 
@@ -139,7 +139,7 @@ def windowed(op: int, cell: int, length: int, t: int, program: Code) -> float:
     values = program.cells[cell]
     if op == Op.BARS_SINCE:
         return bars_since(values, t)
-    steps = 1 if op == Op.RISING or op == Op.FALLING else 0
+    steps = 1 if op in (Op.RISING, Op.FALLING) else 0
     first = t - length + 1 - steps
     if first < 0:
         return _NAN
@@ -148,7 +148,7 @@ def windowed(op: int, cell: int, length: int, t: int, program: Code) -> float:
             return _NAN
     if steps:
         return monotone(op, values, first, t)
-    if op == Op.HIGHEST or op == Op.LOWEST:
+    if op in (Op.HIGHEST, Op.LOWEST):
         return extreme_of(op, values, first, t)
     if op == Op.MEAN:
         return window_mean(values, t, length)
@@ -182,4 +182,4 @@ def extreme_of(op: int, values: FloatArray, first: int, t: int) -> float:
     found = values[first]
     for k in range(first + 1, t + 1):
         found = max(found, values[k]) if op == Op.HIGHEST else min(found, values[k])
-    return found
+    return float(found)

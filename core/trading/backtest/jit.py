@@ -47,7 +47,9 @@ def source_fingerprint() -> str:
     return digest.hexdigest()
 
 
-numba.config.CACHE_DIR = str(cache_directory())
+vars(numba.config)["CACHE_DIR"] = str(cache_directory())
+
+_OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "fastmath": False, "_nrt": False}
 
 
 def compiled(function: Function) -> Function:
@@ -56,9 +58,7 @@ def compiled(function: Function) -> Function:
     Nothing compiled here allocates, so reference counts are left out: counting the arrays of a
     tuple at every call cost more than the rules themselves.
     """
-    return cast(
-        "Function", numba.njit(function, nogil=True, cache=True, _nrt=False, fastmath=False)
-    )
+    return cast("Function", numba.njit(function, **_OPTIONS))
 
 
 def inlined(function: Function) -> Function:
@@ -66,6 +66,4 @@ def inlined(function: Function) -> Function:
 
     For those that take tuples of arrays: to pass one costs more than what they do.
     """
-    return cast(
-        "Function", numba.njit(function, nogil=True, cache=True, _nrt=False, forceinline=True)
-    )
+    return cast("Function", numba.njit(function, forceinline=True, **_OPTIONS))

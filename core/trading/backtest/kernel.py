@@ -200,7 +200,7 @@ def books_are_full(books: Books) -> bool:
     """Answer whether one more bar might write more rows than there is room for."""
     written = books.written[0]
     room = min(len(books.trades), len(books.rejections)) - ROWS_PER_BAR
-    return max(written.trades, written.rejections) > room
+    return bool(max(written.trades, written.rejections) > room)
 
 
 @inlined

@@ -58,7 +58,7 @@ def set_levels(side: int, origin: float, rules: Rules, state: State) -> int:
 
 @compiled
 def set_trail(side: int, origin: float, rules: Rules, state: State) -> int:
-    """Freeze the trail's distance; a trail given as a price trails by its distance from the fill."""
+    """Freeze the trail's distance; one given as a price trails by how far it was from it."""
     if rules.trail_kind == LevelKind.NONE:
         return RejectReason.NONE
     state.distance = distance_of(rules.trail_kind, state.signal_trail, origin, state.risk)

@@ -44,8 +44,13 @@ def owned(values: Any, kind: type) -> NDArray[Any]:
 
 def market_of(bars: Bars) -> Market:
     """Answer the bars' columns as the kernel reads them."""
-    prices = (owned(column, np.float64) for column in (bars.open, bars.high, bars.low, bars.close))
-    return Market(*prices, owned(bars.stamps, np.int64))
+    return Market(
+        open=owned(bars.open, np.float64),
+        high=owned(bars.high, np.float64),
+        low=owned(bars.low, np.float64),
+        close=owned(bars.close, np.float64),
+        stamps=owned(bars.stamps, np.int64),
+    )
 
 
 def plan_of(signals: Signals, bars: Bars, settings: Settings) -> Plan:

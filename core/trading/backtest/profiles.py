@@ -50,6 +50,9 @@ SWITCHES = {
 }
 
 
+_ALL = 100.0
+
+
 def profile_faults(signals: Signals, settings: Settings) -> list[Fault]:
     """Answer what the strategy or the run asks for and the profile cannot express."""
     profile = settings.profile
@@ -57,7 +60,7 @@ def profile_faults(signals: Signals, settings: Settings) -> list[Fault]:
         return []
     checks = {
         "/sizing/method": signals.sizing.method is not SizingMethod.PERCENT,
-        "/sizing/percent": not 0.0 < signals.sizing.value <= 100.0,
+        "/sizing/percent": not 0.0 < signals.sizing.value <= _ALL,
         "/sizing/max_leverage": signals.sizing.max_leverage != 1.0,
         "/orders/entry": signals.entry is not Entry.MARKET,
         "/orders/fill": signals.fill is not Fill.NEXT_OPEN,
@@ -73,7 +76,7 @@ def profile_faults(signals: Signals, settings: Settings) -> list[Fault]:
         "/close_at_end": settings.close_at_end,
     }
     if profile is Profile.VECTORBT:
-        partial = signals.sizing.value != 100.0
+        partial = signals.sizing.value != _ALL
         checks["/sizing/percent"] |= partial and bool(signals.long and signals.short)
         for name, level in (("stop", signals.stop), ("target", signals.target)):
             relative = (LevelKind.PERCENT, LevelKind.R)

@@ -104,9 +104,10 @@ class Rules:
     """The run's fixed numbers and switches; a switch is 0 or 1, a fraction is not a percent.
 
     `max_bars` and the halts are 0 where there is none, `trail_after_r` NaN. `cash_account`: no
-    shorts and no leverage, so cash stays at or above 0. `guarded`: positions have levels. `reads_*`: some rule reads
-    highs and lows, or the time between stamps. `quiet`: between two events nothing but
-    marking to market can happen. The switches after it are what tells a profile from another.
+    shorts and no leverage, so cash stays at or above 0. `guarded`: positions have levels.
+    `reads_*`: some rule reads highs and lows, or the time between stamps. `quiet`: between two
+    events nothing but marking to market can happen. The switches after it tell the profiles
+    apart.
     """
 
     first: int
