@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint, func, text
+from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.tenancy.models import Access, SharedBase, Tenant, created_now, new_id
@@ -36,7 +36,7 @@ class TenantUser(SharedBase, kw_only=True):
     """A membership: what a person may do in a tenant.
 
     `version` rises with each change of role, permissions or activity, and every token issued
-    before it is void.
+    before it is void. `last_login`: into this tenant; other tenants' are nobody's business here.
     """
 
     __tablename__ = "tenant_users"
@@ -52,13 +52,16 @@ class TenantUser(SharedBase, kw_only=True):
     )
     is_active: Mapped[bool] = mapped_column(server_default=text("true"), default=True)
     version: Mapped[int] = mapped_column(server_default=text("1"), default=1)
+    last_login: Mapped[datetime | None] = mapped_column(default=None)
     created_at: Mapped[datetime] = created_now()
 
 
 class RefreshToken(SharedBase, kw_only=True):
     """A refresh token by its digest; one family per login, of which one is unused at a time.
 
-    Using one twice ends the family: either the person or a thief holds an old one.
+    Using one twice ends the family: either the person or a thief holds an old one. `access_jti`,
+    `access_expires_at`: the access token issued with it, which ends with the family.
+    `credentials_version`: the person's at issue; a new password voids the token.
     """
 
     __tablename__ = "refresh_tokens"
@@ -69,6 +72,9 @@ class RefreshToken(SharedBase, kw_only=True):
     user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id), index=True)
     tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey(Tenant.id))
     digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    credentials_version: Mapped[int]
+    access_jti: Mapped[UUID] = mapped_column(index=True)
+    access_expires_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None] = mapped_column(default=None)
     revoked_at: Mapped[datetime | None] = mapped_column(default=None)
@@ -96,4 +102,27 @@ class OneTimeLink(SharedBase, kw_only=True):
     digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None] = mapped_column(default=None)
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), default=None)
+    created_at: Mapped[datetime] = created_now()
+
+
+class Invitation(SharedBase, kw_only=True):
+    """A place kept in a tenant for a mail, by the digest of the token that opens it.
+
+    It counts as a user of the plan until it is accepted or expires; one per tenant and mail.
+    """
+
+    __tablename__ = "invitations"
+    access = Access(tenant="")
+    __table_args__ = (UniqueConstraint("tenant_id", "email"),)
+
+    id: Mapped[UUID] = new_id()
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id))
+    email: Mapped[str]
+    role: Mapped[str]
+    permissions: Mapped[list[str]] = mapped_column(
+        server_default=text("'[]'"), default_factory=list
+    )
+    digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    invited_by: Mapped[UUID | None] = mapped_column(default=None)
+    expires_at: Mapped[datetime]
+    created_at: Mapped[datetime] = created_now()

@@ -163,6 +163,9 @@ def upgrade() -> None:
     sa.Column('user_id', sa.Uuid(), nullable=False),
     sa.Column('tenant_id', sa.Uuid(), nullable=True),
     sa.Column('digest', sa.LargeBinary(), nullable=False),
+    sa.Column('credentials_version', sa.Integer(), nullable=False),
+    sa.Column('access_jti', sa.Uuid(), nullable=False),
+    sa.Column('access_expires_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('used_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('revoked_at', sa.DateTime(timezone=True), nullable=True),
@@ -173,8 +176,25 @@ def upgrade() -> None:
     sa.UniqueConstraint('digest', name=op.f('uq_refresh_tokens_digest')),
     schema='neozork'
     )
+    op.create_index(op.f('ix_refresh_tokens_access_jti'), 'refresh_tokens', ['access_jti'], unique=False, schema='neozork')
     op.create_index(op.f('ix_refresh_tokens_family_id'), 'refresh_tokens', ['family_id'], unique=False, schema='neozork')
     op.create_index(op.f('ix_refresh_tokens_user_id'), 'refresh_tokens', ['user_id'], unique=False, schema='neozork')
+    op.create_table('invitations',
+    sa.Column('id', sa.Uuid(), server_default=sa.text('gen_random_uuid()'), nullable=False),
+    sa.Column('tenant_id', sa.Uuid(), nullable=False),
+    sa.Column('email', sa.String(), nullable=False),
+    sa.Column('role', sa.String(), nullable=False),
+    sa.Column('permissions', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
+    sa.Column('digest', sa.LargeBinary(), nullable=False),
+    sa.Column('invited_by', sa.Uuid(), nullable=True),
+    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.ForeignKeyConstraint(['tenant_id'], ['neozork.tenants.id'], name=op.f('fk_invitations_tenant_id_tenants')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_invitations')),
+    sa.UniqueConstraint('digest', name=op.f('uq_invitations_digest')),
+    sa.UniqueConstraint('tenant_id', 'email', name=op.f('uq_invitations_tenant_id_email')),
+    schema='neozork'
+    )
     op.create_table('tenant_users',
     sa.Column('id', sa.Uuid(), server_default=sa.text('gen_random_uuid()'), nullable=False),
     sa.Column('tenant_id', sa.Uuid(), nullable=False),
@@ -183,6 +203,7 @@ def upgrade() -> None:
     sa.Column('permissions', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
     sa.Column('is_active', sa.Boolean(), server_default=sa.text('true'), nullable=False),
     sa.Column('version', sa.Integer(), server_default=sa.text('1'), nullable=False),
+    sa.Column('last_login', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.ForeignKeyConstraint(['tenant_id'], ['neozork.tenants.id'], name=op.f('fk_tenant_users_tenant_id_tenants')),
     sa.ForeignKeyConstraint(['user_id'], ['neozork.users.id'], name=op.f('fk_tenant_users_user_id_users')),
@@ -199,6 +220,8 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_tenant_users_user_id'), table_name='tenant_users', schema='neozork')
     op.drop_table('tenant_users', schema='neozork')
     op.drop_index(op.f('ix_refresh_tokens_user_id'), table_name='refresh_tokens', schema='neozork')
+    op.drop_table('invitations', schema='neozork')
+    op.drop_index(op.f('ix_refresh_tokens_access_jti'), table_name='refresh_tokens', schema='neozork')
     op.drop_index(op.f('ix_refresh_tokens_family_id'), table_name='refresh_tokens', schema='neozork')
     op.drop_table('refresh_tokens', schema='neozork')
     op.drop_index(op.f('ix_one_time_links_user_id'), table_name='one_time_links', schema='neozork')
