@@ -1,0 +1,92 @@
+"""The way from a strategy and bars to a result, the same for the command line and the workers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.errors import Fault, InvalidInputError
+from core.trading.backtest.bar_range import traded_range
+from core.trading.backtest.crosses import with_strict_crosses
+from core.trading.backtest.metrics import summarise
+from core.trading.backtest.profiles import profile_faults, profile_warnings
+from core.trading.backtest.result import Identity, Result, build_result
+from core.trading.backtest.settings import Profile, Settings, check_settings
+from core.trading.backtest.simulate import Simulation, close_open_position, prepare, run
+from core.trading.bars.canonical import data_hash
+from core.trading.bars.series import Bars
+from core.trading.strategy.compiling import compile_signals, timeframe_fault
+from core.trading.strategy.parameters import resolve_params
+from core.trading.strategy.rules import Strategy
+from core.trading.strategy.signals import Signals
+
+_NO_TRADES = Fault(
+    path="",
+    code="no_trades",
+    message="the strategy never traded in this range",
+    hint="look at rejected orders, and whether the entry condition is ever true",
+)
+
+
+def run_backtest(
+    strategy: Strategy,
+    bars: Bars,
+    *,
+    params: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
+    warnings: Sequence[Fault] = (),
+) -> Result:
+    """Run a strategy over one symbol's bars and answer the result.
+
+    `params`: those that differ from their defaults. `warnings`: of reading the bars, to stand
+    in the document with the strategy's and the run's. Raises InvalidInputError where settings,
+    parameters, timeframe, range or profile do not fit, with every fault found.
+    """
+    settings = settings or Settings()
+    check_settings(settings)
+    values = resolve_params(strategy, params or {})
+    fault = timeframe_fault(strategy, bars)
+    if fault is not None:
+        raise InvalidInputError(fault.message, errors=[fault])
+    first, stop = traded_range(bars, settings)
+    read_as = strategy
+    if settings.profile is Profile.BACKTESTING_PY:
+        read_as = with_strict_crosses(strategy)
+    simulation = simulate(
+        compile_signals(read_as, values, bars), bars, settings, first=first, stop=stop
+    )
+    notes = [*warnings, *strategy.warnings, *profile_warnings(settings)]
+    if len(simulation.trades) == 0 and simulation.state["quantity"][0] == 0.0:
+        notes.append(_NO_TRADES)
+    identity = Identity(
+        spec_hash=strategy.spec_hash,
+        params=values,
+        data_hash=data_hash(bars),
+        symbol=bars.symbol,
+        timeframe=bars.timeframe.label,
+        settings=settings,
+        platform_bound=strategy.platform_bound,
+    )
+    summary = summarise(simulation, bars.timeframe, settings.cash)
+    return build_result(identity, simulation, bars, summary, notes)
+
+
+def simulate(
+    signals: Signals,
+    bars: Bars,
+    settings: Settings,
+    *,
+    first: int = 0,
+    stop: int | None = None,
+) -> Simulation:
+    """Run compiled signals over bars [first, stop) and answer the finished simulation.
+
+    Raises InvalidInputError where the settings' profile cannot express what is asked.
+    """
+    faults = profile_faults(signals, settings)
+    if faults:
+        message = f"The profile {settings.profile.value} cannot express this run."
+        raise InvalidInputError(message, errors=faults)
+    simulation = prepare(signals, bars, settings, first=first, stop=stop)
+    run(simulation)
+    if settings.close_at_end:
+        close_open_position(simulation)
+    return simulation

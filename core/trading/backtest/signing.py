@@ -1,0 +1,18 @@
+"""Signatures of result documents: Ed25519 over the stored bytes."""
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+
+def sign_document(document: bytes, key: Ed25519PrivateKey) -> str:
+    """Answer the signature of a document's canonical bytes, in hex."""
+    return key.sign(document).hex()
+
+
+def is_signed_by(document: bytes, signature: str, key: Ed25519PublicKey) -> bool:
+    """Answer whether the signature is that key's over exactly these bytes."""
+    try:
+        key.verify(bytes.fromhex(signature), document)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
