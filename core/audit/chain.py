@@ -88,20 +88,21 @@ def verify(
 
     `kept`: a head taken earlier, which the chain must still contain.
     """
-    rows = session.execute(
+    statement = (
         select(AuditEntry.number, AuditEntry.entry, AuditEntry.digest)
         .where(AuditEntry.tenant_id == _owner(session, tenant_id))
         .order_by(AuditEntry.number)
         .execution_options(yield_per=_READ_AT_ONCE)
     )
     last = Head(0, _BEGINNING)
-    for number, entry, digest in rows:
-        expected = last.number + 1
-        if number != expected or digest != _digest(last.digest, entry):
-            return expected
-        if kept is not None and kept.number == number and kept.digest != digest:
-            return expected
-        last = Head(number, digest)
+    with session.execute(statement) as rows:
+        for number, entry, digest in rows:
+            expected = last.number + 1
+            if number != expected or digest != _digest(last.digest, entry):
+                return expected
+            last = Head(number, digest)
+            if kept is not None and kept.number == number and kept != last:
+                return expected
     return last.number + 1 if kept is not None and kept.number > last.number else None
 
 

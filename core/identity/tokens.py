@@ -113,7 +113,7 @@ def read_access_token(encoded: str) -> AccessToken:
         ) from None
     except jwt.InvalidKeyError as error:
         raise _weak_key() from error
-    except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
+    except (jwt.InvalidTokenError, AttributeError, KeyError, TypeError, ValueError):
         raise invalid_token() from None
 
 
