@@ -53,7 +53,7 @@ _THREADS = max(2, os.cpu_count() or 1)
 
 @dataclass(slots=True)
 class Tally:
-    """How often the pool hashed and verified in this process."""
+    """How often Argon2 ran in this process: for new hashes, and against known ones."""
 
     hashed: int = 0
     verified: int = 0
@@ -85,8 +85,6 @@ def verify_password(password: str, known_hash: str | None) -> Verdict:
     Call it with no session open.
     """
     right = _in_pool(_verify, known_hash or _dummy_hash(), _plain(password))
-    with _tally_lock:
-        tally.verified += 1
     if known_hash is None or not right:
         return Verdict(right=False)
     stale = _HASHER.check_needs_rehash(known_hash)
@@ -129,9 +127,14 @@ def _plain(password: str) -> bytes:
 
 def _verify(known_hash: str, plain: bytes) -> bool:
     try:
-        return _HASHER.verify(known_hash, plain)
-    except (VerifyMismatchError, VerificationError, InvalidHashError):
+        right = _HASHER.verify(known_hash, plain)
+    except VerifyMismatchError:
+        right = False
+    except (VerificationError, InvalidHashError):
         return False
+    with _tally_lock:
+        tally.verified += 1
+    return right
 
 
 def _in_pool(function: Callable[..., Any], *args: Any) -> Any:

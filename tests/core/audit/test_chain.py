@@ -67,6 +67,14 @@ def test_a_gap_closed_by_renumbering_is_found(as_superuser: Superuser) -> None:
     assert broken_at(tenant) == 2
 
 
+def test_a_chain_that_was_moved_up_is_found(as_superuser: Superuser) -> None:
+    tenant = a_chain(3)
+    as_superuser.execute(
+        "UPDATE neozork.audit_entries SET number = number + 10 WHERE tenant_id = %s", [tenant]
+    )
+    assert broken_at(tenant) == 1
+
+
 def test_two_entries_that_changed_places_are_found(as_superuser: Superuser) -> None:
     tenant = a_chain()
     for old, new in ((3, 30), (4, 3), (30, 4)):

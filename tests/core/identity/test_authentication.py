@@ -20,7 +20,14 @@ from core.identity.authentication import (
     refresh,
 )
 from core.identity.members import remove_member, update_member
-from core.identity.models import Invitation, OneTimeLink, RefreshToken, RevokedToken, User
+from core.identity.models import (
+    Invitation,
+    OneTimeLink,
+    RefreshToken,
+    RevokedToken,
+    TenantUser,
+    User,
+)
 from core.identity.passwords import tally
 from core.identity.throttling import FAILURES_PER_ACCOUNT
 from core.tenancy.models import Tenant
@@ -145,6 +152,16 @@ def test_deactivation_and_removal_act_at_once_and_outlast_a_return() -> None:
         with pytest.raises(UnauthenticatedError):
             refresh(signed_in.refresh_token)
     assert is_valid(sign_in(tenant, mail).access_token)
+
+
+def test_a_membership_ended_by_hand_acts_at_once_too() -> None:
+    tenant = a_tenant()
+    token = a_token(tenant)
+    with open_platform_session() as session:
+        session.execute(
+            update(TenantUser).where(TenantUser.tenant_id == tenant).values(is_active=False)
+        )
+    assert not is_valid(token)
 
 
 def test_a_new_password_voids_every_token() -> None:
