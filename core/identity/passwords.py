@@ -126,8 +126,9 @@ def _plain(password: str) -> bytes:
 
 
 def _verify(known_hash: str, plain: bytes) -> bool:
+    right = True
     try:
-        right = _HASHER.verify(known_hash, plain)
+        _HASHER.verify(known_hash, plain)
     except VerifyMismatchError:
         right = False
     except (VerificationError, InvalidHashError):
