@@ -1,0 +1,32 @@
+import json
+import math
+
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.trading.backtest.canonical import dump_document, dump_number, rows_of
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53) + 1, 2**53 - 1)
+
+
+@given(NUMBERS)
+def test_a_number_is_written_as_rfc_8785_writes_it(number: float) -> None:
+    assert dump_number(number) == rfc8785.dumps(number).decode()
+
+
+@given(st.lists(st.tuples(st.text(max_size=5), NUMBERS), max_size=6))
+def test_a_document_with_tables_is_the_same_bytes_as_one_of_rows(
+    rows: list[tuple[str, float]],
+) -> None:
+    columns = {"side": [row[0] for row in rows], "price": [row[1] for row in rows]}
+    plain = {"b": [1, None], "a": {"z": 0.5, "y": "é"}}
+    expected = rfc8785.dumps(plain | {"trades": rows_of(columns)})
+    assert dump_document(plain, {"trades": columns}) == expected
+
+
+def test_what_is_not_a_number_is_null() -> None:
+    assert [dump_number(x) for x in (math.nan, math.inf, -math.inf, None)] == ["null"] * 4
+    assert json.loads(dump_document({}, {"t": {"x": [math.nan, 1.0]}})) == {
+        "t": [{"x": None}, {"x": 1}]
+    }
