@@ -31,13 +31,13 @@ class _Signalled(Strategy):
         enter_long, exit_long, enter_short, exit_short = self.conditions()
         enter_long, enter_short = enter_long and not exit_long, enter_short and not exit_short
         if self.position.is_long:
-            self._leave_or_reverse(enter_short, exit_long, -1)
+            self._leave_or_reverse(-1, opposite=enter_short, leaves=exit_long)
         elif self.position.is_short:
-            self._leave_or_reverse(enter_long, exit_short, 1)
+            self._leave_or_reverse(1, opposite=enter_long, leaves=exit_short)
         elif enter_long != enter_short:
             self._enter(1 if enter_long else -1)
 
-    def _leave_or_reverse(self, opposite: bool, leaves: bool, side: int) -> None:
+    def _leave_or_reverse(self, side: int, *, opposite: bool, leaves: bool) -> None:
         if opposite:
             self._enter(side)
         elif leaves:
