@@ -135,36 +135,23 @@ def update_member(
         raise InvalidInputError("The member cannot be changed so.", errors=faults)
     held = hold_tenant(session, tenant_id=tenant_id)
     membership = _held_membership(session, held, user_id)
-    asked = {
-        "role": role,
-        "permissions": sorted(set(permissions)) if permissions is not None else None,
-        "is_active": is_active,
-    }
+    extra = sorted(set(permissions)) if permissions is not None else None
+    asked = {"role": role, "permissions": extra, "is_active": is_active}
     changes = {
         name: value
         for name, value in asked.items()
         if value is not None and value != getattr(membership, name)
     }
-    if not changes:
-        return find_member(session, tenant_id=tenant_id, user_id=user_id)
-    if "role" in changes or changes.get("is_active") is False:
-        _refuse_last_admin(session, membership)
-    if changes.get("is_active") is True:
-        refuse_full(session, held)
-    for name, value in changes.items():
-        setattr(membership, name, value)
-    membership.version += 1
-    session.flush()
-    if changes.get("is_active") is False:
-        end_memberships_tokens(session, user_id=user_id, tenant_id=tenant_id)
-    record(
-        session,
-        actor=by,
-        action="member.changed",
-        target=f"user:{user_id}",
-        detail=changes,
-        tenant_id=tenant_id,
-    )
+    if changes:
+        _apply(session, held, membership, changes)
+        record(
+            session,
+            actor=by,
+            action="member.changed",
+            target=f"user:{user_id}",
+            detail=changes,
+            tenant_id=tenant_id,
+        )
     return find_member(session, tenant_id=tenant_id, user_id=user_id)
 
 
@@ -224,6 +211,21 @@ def _held_membership(session: PlatformSession, held: HeldTenant, user_id: UUID) 
     if membership is None:
         raise _no_member()
     return membership
+
+
+def _apply(
+    session: PlatformSession, held: HeldTenant, membership: TenantUser, changes: dict[str, Any]
+) -> None:
+    if "role" in changes or changes.get("is_active") is False:
+        _refuse_last_admin(session, membership)
+    if changes.get("is_active") is True:
+        refuse_full(session, held)
+    for name, value in changes.items():
+        setattr(membership, name, value)
+    membership.version += 1
+    session.flush()
+    if changes.get("is_active") is False:
+        end_memberships_tokens(session, user_id=membership.user_id, tenant_id=held.id)
 
 
 def _refuse_last_admin(session: PlatformSession, membership: TenantUser) -> None:

@@ -23,7 +23,7 @@ from core.ids import PLATFORM
 from core.jobs.turns import set_turns
 from core.plans import PLANS, plan_of
 from core.tenancy.models import Tenant
-from core.tenancy.session import open_platform_session
+from core.tenancy.session import PlatformSession, open_platform_session
 
 Status = Literal["trialing", "active", "suspended"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -58,21 +58,7 @@ def set_tenant(
     if host is not None:
         changes["domain"] = host.strip().lower().rstrip(".") or None
     with open_platform_session() as session:
-        tenant = session.scalar(
-            select(Tenant).where(Tenant.subdomain == slug).with_for_update(key_share=True)
-        )
-        if tenant is None:
-            raise NotFoundError("There is no such tenant.", code="tenant_not_found")
-        taken = changes.get("domain") and session.scalar(
-            select(Tenant.id).where(Tenant.domain == changes["domain"], Tenant.id != tenant.id)
-        )
-        if taken:
-            raise ConflictError("Another tenant has this host name.", code="domain_taken")
-        for name, value in changes.items():
-            setattr(tenant, name, value)
-        session.flush()
-        held = tenant.status == "suspended"
-        set_turns(session, tenant.id, plan=plan_of(tenant.subscription_tier), held=held)
+        tenant = _change(session, slug, changes)
         record(
             session,
             actor=by,
@@ -82,6 +68,25 @@ def set_tenant(
             tenant_id=tenant.id,
         )
         return tenant_document(session, tenant_id=tenant.id)
+
+
+def _change(session: PlatformSession, slug: str, changes: dict[str, Any]) -> Tenant:
+    tenant = session.scalar(
+        select(Tenant).where(Tenant.subdomain == slug).with_for_update(key_share=True)
+    )
+    if tenant is None:
+        raise NotFoundError("There is no such tenant.", code="tenant_not_found")
+    taken = changes.get("domain") and session.scalar(
+        select(Tenant.id).where(Tenant.domain == changes["domain"], Tenant.id != tenant.id)
+    )
+    if taken:
+        raise ConflictError("Another tenant has this host name.", code="domain_taken")
+    for name, value in changes.items():
+        setattr(tenant, name, value)
+    session.flush()
+    held = tenant.status == "suspended"
+    set_turns(session, tenant.id, plan=plan_of(tenant.subscription_tier), held=held)
+    return tenant
 
 
 def create_superuser(email: str, password: str) -> UUID:

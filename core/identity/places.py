@@ -137,25 +137,23 @@ def add_member(
 ) -> Added:
     """Give somebody a place, as an admin does.
 
-    A new mail becomes a member at once, with a link to set the password. An existing person is
-    invited instead and joins by accepting, for no admin disposes of them. Raises
-    InvalidInputError with faults, ConflictError, code `already_member`, QuotaExceededError.
+    A new mail becomes a member at once, with a link to set the password; an existing person is
+    invited, for no admin disposes of them. Raises InvalidInputError with faults,
+    ConflictError, code `already_member`, QuotaExceededError.
     """
     mail = normal_email(email)
-    name = username or local_part(mail)
+    new = NewPerson(mail, username or local_part(mail), first_name, last_name)
     faults = person_faults(
-        email=email, username=name or "-", first_name=first_name, last_name=last_name
+        email=email, username=new.username or "-", first_name=first_name, last_name=last_name
     )
     if faults := faults + role_faults(role, permissions):
         raise InvalidInputError("The member cannot be added.", errors=faults)
-    place = Place(role, tuple(sorted(set(permissions))))
-    held = hold_tenant(session, tenant_id=tenant_id)
+    held, place = hold_tenant(session, tenant_id=tenant_id), _place(role, permissions)
     if find_person(session, email=mail) is not None:
         return Added(None, _invite(session, held, by=by, email=mail, place=place))
-    new = NewPerson(mail, name, first_name, last_name)
     user_id = add_person(session, new, password_hash=None)
     add_membership(session, held, user_id=user_id, place=place)
-    path = add_password_link(session, user_id=user_id)
+    answer = Added(user_id, add_password_link(session, user_id=user_id))
     record(
         session,
         actor=by,
@@ -164,7 +162,7 @@ def add_member(
         detail={"role": role},
         tenant_id=held.id,
     )
-    return Added(user_id, path)
+    return answer
 
 
 def invite_member(
@@ -184,8 +182,7 @@ def invite_member(
     faults = person_faults(email=email, username="-") + role_faults(role, permissions)
     if faults:
         raise InvalidInputError("The invitation cannot be made.", errors=faults)
-    held = hold_tenant(session, tenant_id=tenant_id)
-    place = Place(role, tuple(sorted(set(permissions))))
+    held, place = hold_tenant(session, tenant_id=tenant_id), _place(role, permissions)
     return _invite(session, held, by=by, email=mail, place=place)
 
 
@@ -256,6 +253,10 @@ def _invite(
         tenant_id=held.id,
     )
     return JOIN_PATH + token
+
+
+def _place(role: str, permissions: Sequence[str]) -> Place:
+    return Place(role, tuple(sorted(set(permissions))))
 
 
 def _digest(token: str) -> bytes:

@@ -6,7 +6,7 @@ from core.audit.chain import record
 from core.errors import ForbiddenError, InvalidInputError
 from core.identity.members import Member, find_member
 from core.identity.passwords import password_faults
-from core.identity.people import NewPerson, normal_email, person_faults, person_of, prove
+from core.identity.people import NewPerson, Proof, normal_email, person_faults, person_of, prove
 from core.identity.places import (
     HeldTenant,
     Place,
@@ -67,21 +67,25 @@ def register(
     # Who may not join learns so before any mail is looked up.
     with open_platform_session() as session:
         _refuse_uninvited(session, hold_tenant(session, tenant_id=tenant.id), asked)
-    proof = prove(person.email, password, address=address)
+    return _join(asked, prove(person.email, password, address=address))
+
+
+def _join(asked: _Asked, proof: Proof) -> Member:
+    tenant_id = asked.tenant.id
     with open_platform_session() as session:
-        held = hold_tenant(session, tenant_id=tenant.id)
+        held = hold_tenant(session, tenant_id=tenant_id)
         place = _take_place(session, held, asked)
-        user_id = person_of(session, proof, person)
+        user_id = person_of(session, proof, asked.person)
         add_membership(session, held, user_id=user_id, place=place)
         record(
             session,
-            actor=admin.user_id if admin is not None else user_id,
+            actor=asked.admin.user_id if asked.admin is not None else user_id,
             action="member.registered",
             target=f"user:{user_id}",
             detail={"role": place.role},
-            tenant_id=tenant.id,
+            tenant_id=tenant_id,
         )
-        return find_member(session, tenant_id=tenant.id, user_id=user_id)
+        return find_member(session, tenant_id=tenant_id, user_id=user_id)
 
 
 def _is_admin_of(by: Principal | None, tenant: TenantRef) -> bool:
