@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 TESTS ?= -n 2 --dist loadgroup
 LOCKS := requirements/build.txt requirements.txt requirements/local.txt requirements/dev.txt
 
-.PHONY: help demo up test check fix lock warm bench parity migrate openapi verify clean
+.PHONY: help check fix test warm lock
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -35,8 +35,27 @@ help:  ## List the commands
 
 lock:  ## Resolve the dependencies anew and write the hashed locks
 	@[ -x $(BIN)/uv ] || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q uv; }
-	@compile() { $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$$@"; }; \
+	@compile() { $(BIN)/uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$$@"; }; \
 	compile requirements/build.in -o requirements/build.txt; \
 	compile pyproject.toml -o requirements.txt; \
 	compile pyproject.toml --extra local -c requirements.txt -o requirements/local.txt; \
 	compile pyproject.toml --extra local --extra dev -c requirements/local.txt -o requirements/dev.txt
+
+# --- every day -----------------------------------------------------------------------------
+
+PACKAGES := $(wildcard core web workers scheduler migrations)
+
+check: .venv/dev  ## Lint, format, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
+
+fix: .venv/dev  ## Mend what the linter and the formatter can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+test: .venv/dev  ## Run all tests on real servers of their own
+	@$(PYTEST) $(TESTS)
+
+warm: .venv/local  ## Fill the engine's cache
+	@$(BIN)/python -m core.trading.backtest.warm

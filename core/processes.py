@@ -25,13 +25,14 @@ log = get_logger(__name__)
 class Program:
     """One process to keep alive: its name, its command line, its environment.
 
-    `log_file`: where its output goes, None for ours.
+    `log_file`: where its output goes, None for ours. `folder`: where it starts, None for here.
     """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     log_file: Path | None = None
+    folder: Path | None = None
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
     start_after: float = 0.0
@@ -111,6 +112,7 @@ class Supervisor:
             program.process = subprocess.Popen(  # noqa: S603 - the Procfile's own command lines
                 program.command,
                 env=dict(program.environment),
+                cwd=program.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -38,6 +38,14 @@ PROVISION_TENANT = Kind(
     time_limit_s=60,
     uniqueness="once",
 )
+END_TRIAL = Kind(
+    name="tenancy.end_trial",
+    queue="housekeeping",
+    function="core.identity.trials:end_trial",
+    failures_allowed=10,
+    time_limit_s=60,
+    uniqueness="coalesce",
+)
 IMPORT_BARS = Kind(
     name="trading.import_bars",
     queue="bulk",
@@ -55,5 +63,7 @@ RUN_BACKTEST = Kind(
     uniqueness="once",
 )
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (PROVISION_TENANT, IMPORT_BARS, RUN_BACKTEST)}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (PROVISION_TENANT, END_TRIAL, IMPORT_BARS, RUN_BACKTEST)
+}
 QUEUES: tuple[Queue, ...] = ("interactive", "bulk", "money", "housekeeping")

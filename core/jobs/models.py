@@ -1,7 +1,7 @@
 """The job table: queue, outbox, history and dead letters at once, and whose turn it is."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, text
@@ -19,6 +19,7 @@ JobStatus = Literal[
     "cancelled",
     "superseded",
 ]
+STATUSES: tuple[JobStatus, ...] = get_args(JobStatus)
 UNFINISHED: tuple[JobStatus, ...] = ("queued", "dispatched", "waiting", "running")
 WAITING: tuple[JobStatus, ...] = ("queued", "dispatched")
 

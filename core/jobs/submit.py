@@ -46,7 +46,7 @@ def submit_job(
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
         "created_by": created_by,
     }
-    event.listen(session, "after_commit", lambda _: wake_dispatcher(kind.queue), once=True)
+    wake_after_commit(session, kind.queue)
     while True:
         inserted: UUID | None = session.scalar(
             insert(Job).values(values).on_conflict_do_nothing().returning(Job.id)
@@ -63,6 +63,11 @@ def _same_work(tenant_id: UUID, kind: Kind, key: str | None) -> Any:
     if kind.uniqueness == "once":
         return same.where(Job.status != "cancelled")
     return same.where(Job.status.in_(("queued", "dispatched")))
+
+
+def wake_after_commit(session: TenantSession | PlatformSession, queue: str) -> None:
+    """Wake the dispatcher for a queue once the session's transaction is committed."""
+    event.listen(session, "after_commit", lambda _: wake_dispatcher(queue), once=True)
 
 
 def wake_dispatcher(queue: str) -> None:

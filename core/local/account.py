@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from core.errors import ConfigurationError
 from core.processes import die_with_parent
 
 _ROOTS_FOLDER = Path("/var/lib/neozork")
@@ -42,6 +44,23 @@ class Account:
             os.chown(folder, entry.pw_uid, entry.pw_gid)
         folder.chmod(0o700)
         return folder
+
+    def user_ids(self) -> set[int]:
+        """Answer who may own the folders: the caller, and the account where it is another."""
+        other = {pwd.getpwnam(self.name).pw_uid} if self.name is not None else set()
+        return {os.geteuid()} | other
+
+    def refuse_unreachable(self, folder: Path) -> None:
+        """Open a folder to the account; ConfigurationError where one above it stays closed."""
+        if self.name is None:
+            return
+        folder.chmod(0o755)
+        closed = [p for p in folder.parents if not p.stat().st_mode & stat.S_IXOTH]
+        if closed:
+            raise ConfigurationError(
+                f"The servers run as {self.name}, who cannot enter {closed[-1]}. Take a folder "
+                f"below {self.home}."
+            )
 
     def reachable(self, binaries: Path, *, key: str) -> Path:
         """Answer a place from which the account may run the programs in a package's folder.

@@ -11,13 +11,17 @@ from core.tenancy.models import TenantBase, created_now, new_id
 
 
 class Strategy(TenantBase, kw_only=True):
-    """A named strategy; what it says stands in its versions. A deleted one keeps its history."""
+    """A named strategy; what it says stands in its versions, and `current` is the number of one.
+
+    A deleted strategy keeps its history.
+    """
 
     __tablename__ = "strategies"
     __table_args__ = (Index("ix_strategies_listed", "created_at", "id"),)
 
     id: Mapped[UUID] = new_id()
     name: Mapped[str]
+    current: Mapped[int] = mapped_column(server_default=text("1"), default=1)
     created_by: Mapped[UUID | None] = mapped_column(default=None)
     created_at: Mapped[datetime] = created_now()
     deleted_at: Mapped[datetime | None] = mapped_column(default=None)

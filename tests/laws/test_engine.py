@@ -146,7 +146,7 @@ def whole(signals: Signals, bars: Bars, how: Settings, *, coasts: bool = True) -
 @FEW
 @given(seed=SEEDS, asked=wishes(), costs=COSTS, sides=SIDES, thinks=st.booleans())
 def test_equity_is_cash_plus_position_at_every_close(
-    seed: int, asked: dict[str, Any], costs: Costs, sides: str, thinks: bool
+    *, seed: int, asked: dict[str, Any], costs: Costs, sides: str, thinks: bool
 ) -> None:
     bars = random_bars(seed)
     signals = signals_of(bars, seed, sides=sides, thinks=thinks, **asked)
@@ -163,7 +163,7 @@ def test_equity_is_cash_plus_position_at_every_close(
 @FEW
 @given(seed=SEEDS, asked=wishes(), costs=COSTS, thinks=st.booleans(), lot=st.sampled_from([0, 1]))
 def test_cash_is_never_below_zero_without_shorts_and_leverage(
-    seed: int, asked: dict[str, Any], costs: Costs, thinks: bool, lot: float
+    *, seed: int, asked: dict[str, Any], costs: Costs, thinks: bool, lot: float
 ) -> None:
     bars = random_bars(seed, volatility=0.2)
     asked["sizing"] = replace(asked["sizing"], max_leverage=1.0)
@@ -184,7 +184,7 @@ def test_cash_is_never_below_zero_without_shorts_and_leverage(
     cuts=st.lists(st.integers(0, BARS), max_size=4),
 )
 def test_a_run_in_parts_answers_the_same_bits_as_a_run_at_once(
-    seed: int, asked: dict[str, Any], costs: Costs, sides: str, thinks: bool, cuts: list[int]
+    *, seed: int, asked: dict[str, Any], costs: Costs, sides: str, thinks: bool, cuts: list[int]
 ) -> None:
     bars = random_bars(seed)
     signals = signals_of(bars, seed, sides=sides, thinks=thinks, **asked)
@@ -203,7 +203,7 @@ def first_bars(bars: Bars, count: int) -> Bars:
 @FEW
 @given(seed=SEEDS, asked=wishes(), sides=SIDES, thinks=st.booleans(), cut=st.integers(1, BARS - 1))
 def test_what_comes_later_changes_nothing_of_the_past(
-    seed: int, asked: dict[str, Any], sides: str, thinks: bool, cut: int
+    *, seed: int, asked: dict[str, Any], sides: str, thinks: bool, cut: int
 ) -> None:
     bars = random_bars(seed)
     signals = signals_of(bars, seed, sides=sides, thinks=thinks, **asked)
@@ -219,7 +219,7 @@ def test_what_comes_later_changes_nothing_of_the_past(
 @FEW
 @given(seed=SEEDS, asked=wishes(), sides=SIDES, thinks=st.booleans(), cut=st.integers(1, BARS - 1))
 def test_a_run_goes_on_over_bars_that_come_in_later(
-    seed: int, asked: dict[str, Any], sides: str, thinks: bool, cut: int
+    *, seed: int, asked: dict[str, Any], sides: str, thinks: bool, cut: int
 ) -> None:
     bars = random_bars(seed)
     signals = signals_of(bars, seed, sides=sides, thinks=thinks, **asked)
@@ -240,6 +240,7 @@ def test_a_run_goes_on_over_bars_that_come_in_later(
     volatility=st.sampled_from([0.03, 0.3]),
 )
 def test_coasting_through_quiet_bars_answers_the_same_bits(
+    *,
     seed: int,
     asked: dict[str, Any],
     costs: Costs,

@@ -2,7 +2,7 @@
 
 import dramatiq
 
-from core.jobs.kinds import PROVISION_TENANT
+from core.jobs.kinds import END_TRIAL, PROVISION_TENANT
 from workers.perform import perform
 
 
@@ -10,3 +10,9 @@ from workers.perform import perform
 def provision_tenant(tenant_id: str, job_id: str) -> None:
     """Make a new tenant's role and schema."""
     perform(PROVISION_TENANT, tenant_id, job_id)
+
+
+@dramatiq.actor(actor_name=END_TRIAL.name, queue_name=END_TRIAL.queue)
+def end_trial(tenant_id: str, job_id: str) -> None:
+    """Suspend a tenant whose trial is over."""
+    perform(END_TRIAL, tenant_id, job_id)

@@ -31,7 +31,7 @@ def test_a_mere_touch_is_no_fill_where_the_limit_must_be_traded_through() -> Non
 
 
 @pytest.mark.parametrize(("valid_bars", "fills"), [(1, False), (2, True)])
-def test_an_order_lives_for_its_valid_bars(valid_bars: int, fills: bool) -> None:
+def test_an_order_lives_for_its_valid_bars(*, valid_bars: int, fills: bool) -> None:
     bars = market(*flat(100, 2), (100, 100, 97, 99), *flat(99, 1))
     signals = asks(bars, long=[0], price=98, valid_bars=valid_bars, **LIMIT)
     assert (entered(lived(signals, bars))[0] > 0) is fills

@@ -1,0 +1,85 @@
+"""`neozork`: every command line of the platform; `manage.py` is the same."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from core.errors import InvalidInputError, NeozorkError
+
+
+class _Commands(click.Group):
+    """Turns our errors into a message on standard error and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except InvalidInputError as error:
+            click.echo(json.dumps(error.problem(), indent=2), err=True)
+        except NeozorkError as error:
+            click.echo(f"neozork: {error.detail}", err=True)
+        return ctx.exit(2)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="neozork")
+def main() -> None:
+    """Research, backtest and trade strategies one can trust."""
+
+
+def _become(module: str, *arguments: str) -> NoReturn:
+    """Become another process of the platform."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
+
+
+@main.command()
+def migrate() -> None:
+    """Bring roles, shared schema and every tenant's schema up to date."""
+    _become("migrations.run")
+
+
+@main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def work(arguments: tuple[str, ...]) -> None:
+    """Do jobs: [--queues interactive,bulk,…] [--units N]."""
+    _become("workers.main", *arguments)
+
+
+@main.command()
+def dispatch() -> None:
+    """Hand out jobs to the workers."""
+    _become("workers.dispatcher")
+
+
+@main.command()
+def schedule() -> None:
+    """Tick: queue what time makes due."""
+    _become("scheduler.main")
+
+
+@main.command()
+@click.option("--port", default=8000, show_default=True, help="Where the API answers; 0: any.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the embedded servers; kept between runs.",
+)
+def up(port: int, data: Path | None) -> None:
+    """Run the whole platform on this machine until Ctrl-C."""
+    from core.local.platform import run_platform
+
+    sys.exit(run_platform(port=port, data=data))
+
+
+def _add_commands() -> None:
+    from core.cli import tenants
+
+    for command in (tenants.tenant, tenants.createsuperuser, tenants.audit):
+        main.add_command(command)
+
+
+_add_commands()

@@ -1,0 +1,224 @@
+"""The whole platform on one machine: embedded servers where none are named, and the Procfile."""
+
+import fcntl
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import IO
+
+from core.errors import ConfigurationError
+from core.local.account import Account
+from core.local.postgres import LocalPostgres
+from core.local.valkey import LocalValkey
+from core.processes import Program, Supervisor
+
+ROOT = Path(__file__).resolve().parents[2]
+_READY_WITHIN_S = 60.0
+
+
+@dataclass
+class Platform:
+    """A running platform: where it answers, and the supervisor that keeps it alive."""
+
+    url: str
+    data: Path
+    environment: dict[str, str]
+    supervisor: Supervisor
+    servers: list[LocalPostgres | LocalValkey] = field(default_factory=list)
+
+    def wait_until_ready(self) -> None:
+        """Wait until the API says it is ready; ConfigurationError where it does not."""
+        deadline = time.monotonic() + _READY_WITHIN_S
+        while not _answers(f"{self.url}/api/v1/health/ready"):
+            if self.supervisor.stopping:
+                return
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"The API does not become ready. Its last words are in {self.data}/logs."
+                )
+            self.supervisor.look()
+            time.sleep(0.05)
+
+
+def default_data(account: Account) -> Path:
+    """Answer the folder that belongs to this checkout when none is named."""
+    return account.home / f"platform-{sha256(str(ROOT).encode()).hexdigest()[:12]}"
+
+
+def run_platform(*, port: int, data: Path | None) -> int:
+    """Run everything until Ctrl-C or SIGTERM, restarting what dies."""
+    account = Account.current()
+    folder = (data or default_data(account)).resolve()
+    with open_platform(folder, port=port, honour_environment=True) as platform:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, platform.supervisor.stop)
+        platform.wait_until_ready()
+        if not platform.supervisor.stopping:
+            print(f"ready {platform.url}", flush=True)  # noqa: T201 - what `up` promises
+            print(f"logs  {platform.data}/logs   (Ctrl-C stops)", flush=True)  # noqa: T201
+        platform.supervisor.run()
+    return 0
+
+
+@contextmanager
+def open_platform(data: Path, *, port: int, honour_environment: bool) -> Iterator[Platform]:
+    """Start servers, migrate, start the Procfile's processes; stop all of it at the end.
+
+    `honour_environment`: take DATABASE_URL, REDIS_URL and secrets from the environment and
+    `.env`; otherwise nothing of this machine is looked at. Raises ConfigurationError where
+    another platform runs on the same folder.
+    """
+    account = Account.current()
+    data.mkdir(parents=True, exist_ok=True)
+    account.refuse_unreachable(data)
+    with _only_one(data), _short_folder(account, data) as sockets:
+        servers: list[LocalPostgres | LocalValkey] = []
+        try:
+            environment = _environment(data, port, honour_environment=honour_environment)
+            _start_servers(account, data, sockets, environment, servers)
+            (data / "logs").mkdir(exist_ok=True)
+            programs = dict(_procfile())
+            _release(programs.pop("release"), environment, data)
+            supervisor = Supervisor(
+                [
+                    Program(name, command, environment, data / "logs" / f"{name}.log", ROOT)
+                    for name, command in programs.items()
+                ]
+            )
+            url = f"http://127.0.0.1:{environment['PORT']}"
+            try:
+                yield Platform(url, data, environment, supervisor, servers)
+            finally:
+                supervisor.stop_all()
+        finally:
+            for server in reversed(servers):
+                server.stop()
+
+
+def _start_servers(
+    account: Account,
+    data: Path,
+    sockets: Path,
+    environment: dict[str, str],
+    servers: list[LocalPostgres | LocalValkey],
+) -> None:
+    if "DATABASE_URL" not in environment:
+        postgres = LocalPostgres(account, data / "postgres", sockets)
+        servers.append(postgres)
+        postgres.start()
+        environment["DATABASE_URL"] = postgres.url()
+    if "REDIS_URL" not in environment:
+        valkey = LocalValkey(account, data / "valkey", sockets)
+        servers.append(valkey)
+        valkey.start()
+        environment["REDIS_URL"] = valkey.url()
+
+
+def _environment(data: Path, port: int, *, honour_environment: bool) -> dict[str, str]:
+    """Answer the processes' environment, with secrets of this folder where none are given."""
+    if honour_environment:
+        environment = _dotenv(ROOT / ".env") | os.environ
+    else:
+        kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "NUMBA_CACHE_DIR")
+        environment = {name: os.environ[name] for name in kept if name in os.environ}
+        environment["NEOZORK_ENV_FILE"] = ""
+    environment = {name: value for name, value in environment.items() if value}
+    environment["PORT"] = str(port or _free_port())
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+    environment["PYTHONPATH"] = str(ROOT)
+    environment.setdefault("HOST", "127.0.0.1")
+    for name in ("JWT_SECRET_KEY", "RESULT_SIGNING_KEY"):
+        environment.setdefault(name, _kept_secret(data / f"{name.lower()}.secret"))
+    if "AWS_S3_BUCKET" not in environment:
+        environment.setdefault("STORAGE_URL", f"file://{data}/blobs")
+    environment.setdefault("WORKER_CACHE_DIR", str(data / "cache"))
+    return environment
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    from dotenv import dotenv_values  # noqa: PLC0415 - only where a file may be read
+
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+
+
+def _procfile() -> Iterator[tuple[str, list[str]]]:
+    for line in (ROOT / "Procfile").read_text().splitlines():
+        name, _, command = line.partition(":")
+        yield name, shlex.split(command)
+
+
+def _release(command: list[str], environment: dict[str, str], data: Path) -> None:
+    log = data / "logs" / "release.log"
+    with log.open("ab") as output:
+        done = subprocess.run(  # noqa: S603 - the Procfile's own release line
+            command, env=environment, cwd=ROOT, stdout=output, stderr=output, check=False
+        )
+    if done.returncode:
+        last = log.read_text(errors="replace").strip().splitlines()[-3:]
+        raise ConfigurationError("The migration failed:\n" + "\n".join(last))
+
+
+def _kept_secret(path: Path) -> str:
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32))
+    return path.read_text()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback address
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@contextmanager
+def _only_one(data: Path) -> Iterator[None]:
+    lock: IO[str] = (data / "lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"Another platform runs on {data}. Stop it, or take another folder with --data."
+            ) from None
+        yield
+
+
+@contextmanager
+def _short_folder(account: Account, data: Path) -> Iterator[Path]:
+    """Give a folder for sockets: their paths may have 107 characters, a data folder's more.
+
+    It is named after the data, so that a platform that was killed finds its leavings again.
+    """
+    name = f"nz-{os.geteuid()}-{sha256(str(data).encode()).hexdigest()[:12]}"
+    folder = Path(tempfile.gettempdir()) / name
+    if folder.exists():
+        if folder.is_symlink() or folder.stat().st_uid not in account.user_ids():
+            raise ConfigurationError(f"{folder} belongs to somebody else. Remove it.")
+        shutil.rmtree(folder)
+    try:
+        yield account.own(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

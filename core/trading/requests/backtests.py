@@ -1,0 +1,200 @@
+"""Backtests as they are asked for and read; what runs them is `core.trading.runs`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from core.clock import iso
+from core.errors import ConflictError, Fault, InvalidInputError, NotFoundError
+from core.jobs.kinds import RUN_BACKTEST
+from core.jobs.models import Job
+from core.jobs.submit import submit_job
+from core.tenancy.pages import Page, read_page
+from core.tenancy.session import TenantSession
+from core.trading.backtest.settings import Costs, Profile, Settings, settings_faults
+from core.trading.models import Backtest, BarSet, Strategy
+from core.trading.requests.strategies import current_version
+from core.trading.strategy.parameters import resolve_params
+from core.trading.strategy.reading import read_strategy
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestRequest:
+    """What to run: what a strategy says now over a bar set, with money and costs.
+
+    `lot` None: the bar set's. `start`, `end`: ISO 8601 dates or moments, None for all bars.
+    """
+
+    strategy_id: UUID
+    data_id: UUID
+    params: Mapping[str, Any] = field(default_factory=dict)
+    start: str | None = None
+    end: str | None = None
+    cash: float = 10_000.0
+    costs: Mapping[str, float] = field(default_factory=dict)
+    lot: float | None = None
+    profile: str = Profile.NATIVE.value
+
+
+def request_backtest(
+    session: TenantSession, *, request: BacktestRequest, created_by: UUID
+) -> dict[str, Any]:
+    """Keep a backtest and queue its job in one transaction; answer both ids.
+
+    Raises NotFoundError for a strategy or data that is not there, ConflictError for data whose
+    import failed, InvalidInputError with every fault of params and settings.
+    """
+    version = current_version(session, request.strategy_id)
+    bar_set = _usable(session, request.data_id)
+    strategy = read_strategy(version.document)
+    settings = settings_of(request, lot=bar_set.lot)
+    resolve_params(strategy, request.params)
+    if strategy.timeframe.label != bar_set.timeframe:
+        text = (
+            f"The strategy trades {strategy.timeframe.label} bars, the data has "
+            f"{bar_set.timeframe} bars."
+        )
+        fault = Fault("/data_id", "bad_timeframe", text, "Choose data of the strategy's timeframe.")
+        raise InvalidInputError("The strategy does not fit the data.", errors=[fault])
+    backtest = Backtest(
+        strategy_id=version.strategy_id,
+        version_id=version.id,
+        bar_set_id=bar_set.id,
+        settings={"params": dict(request.params), **settings.as_document()},
+        created_by=created_by,
+    )
+    session.add(backtest)
+    session.flush()
+    backtest.job_id = submit_job(
+        session,
+        kind=RUN_BACKTEST,
+        args={"backtest_id": str(backtest.id)},
+        key=str(backtest.id),
+        created_by=created_by,
+    )
+    return {"id": str(backtest.id), "job_id": str(backtest.job_id), "status": "queued"}
+
+
+def settings_of(request: BacktestRequest, *, lot: float) -> Settings:
+    """Answer the settings of a run; InvalidInputError lists every fault of the request."""
+    faults: list[Fault] = []
+    start = _moment("/from", request.start, faults)
+    end = _moment("/to", request.end, faults)
+    profiles = [profile.value for profile in Profile]
+    if request.profile not in profiles:
+        text = f"There is no profile {request.profile!r}."
+        faults.append(Fault("/profile", "one_of", text, f"Take one of {', '.join(profiles)}."))
+    settings = Settings(
+        cash=request.cash,
+        lot=lot if request.lot is None else request.lot,
+        costs=Costs(**request.costs),
+        profile=Profile(request.profile) if not faults else Profile.NATIVE,
+        start=start,
+        end=end,
+    )
+    faults += settings_faults(settings)
+    if faults:
+        raise InvalidInputError("The settings of the run are not valid.", errors=faults)
+    return settings
+
+
+def get_backtest(session: TenantSession, backtest_id: UUID) -> tuple[dict[str, Any], str | None]:
+    """Answer a backtest without its result, and the result document as stored text.
+
+    Raises NotFoundError where it is not there.
+    """
+    backtest = find_backtest(session, backtest_id)
+    job = session.get(Job, backtest.job_id) if backtest.job_id else None
+    return (
+        {
+            **listed_backtest(backtest),
+            "status": job.status if job else "succeeded",
+            "progress": job.progress if job else 1.0,
+            "error": job.error if job and job.status == "failed" else None,
+            "settings": backtest.settings,
+            "signature": backtest.signature,
+        },
+        backtest.document,
+    )
+
+
+def find_backtest(session: TenantSession, backtest_id: UUID) -> Backtest:
+    """Answer a backtest's row; NotFoundError where it is not there."""
+    backtest = session.get(Backtest, backtest_id)
+    if backtest is None:
+        raise NotFoundError("There is no backtest of this id.", code="backtest_not_found")
+    return backtest
+
+
+def list_backtests(
+    session: TenantSession,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    strategy_id: UUID | None = None,
+) -> Page[Backtest]:
+    """Answer a page of the backtests, newest first, of one strategy if asked."""
+    statement = select(Backtest)
+    if strategy_id is not None:
+        statement = statement.where(Backtest.strategy_id == strategy_id)
+    return read_page(
+        session,
+        statement,
+        by=(Backtest.created_at, Backtest.id),
+        limit=limit,
+        cursor=cursor,
+    )
+
+
+def listed_backtest(backtest: Backtest) -> dict[str, Any]:
+    """Answer a backtest as a row of a list."""
+    return {
+        "id": str(backtest.id),
+        "job_id": str(backtest.job_id),
+        "strategy_id": str(backtest.strategy_id),
+        "data_id": str(backtest.bar_set_id),
+        "result_id": backtest.result_id,
+        "created_at": iso(backtest.created_at),
+    }
+
+
+def refuse_deleted(session: TenantSession, strategy_id: UUID) -> None:
+    """Raise InvalidInputError where a strategy was deleted after its backtest was asked for."""
+    deleted = session.scalar(select(Strategy.deleted_at).where(Strategy.id == strategy_id))
+    if deleted is not None:
+        raise InvalidInputError(
+            "The strategy was deleted before its backtest ran. Create it again and ask anew.",
+            code="strategy_deleted",
+        )
+
+
+def _usable(session: TenantSession, data_id: UUID) -> BarSet:
+    bar_set = session.get(BarSet, data_id)
+    if bar_set is None:
+        raise NotFoundError("There is no data of this id.", code="data_not_found")
+    if bar_set.data_key is None:
+        status = session.scalar(select(Job.status).where(Job.id == bar_set.job_id))
+        raise ConflictError(
+            f"The data is not ready: its import is {status}. "
+            + ("Upload it again." if status in {"failed", "cancelled"} else "Wait for its job."),
+            code="data_not_ready",
+            job_id=str(bar_set.job_id),
+        )
+    return bar_set
+
+
+def _moment(path: str, text: str | None, faults: list[Fault]) -> date | datetime | None:
+    if text is None:
+        return None
+    try:
+        if len(text) == len("2000-01-01"):
+            return date.fromisoformat(text)
+        return datetime.fromisoformat(text)
+    except ValueError:
+        hint = "Write 2020-01-31, or 2020-01-31T09:30:00Z."
+        faults.append(Fault(path, "bad_time", f"{text!r} is no ISO 8601 date.", hint))
+        return None

@@ -1,0 +1,264 @@
+"""Trees over all bars at once: numbers as columns, conditions in Kleene's logic.
+
+A condition is two columns, where it is true and where it is false; where it is neither it is
+unknown. Comparisons with NaN are False in both, so no masks of unknowns are needed.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from core.trading.bars.series import FloatArray
+from core.trading.bars.timeframes import Timeframe
+from core.trading.indicators import windows
+from core.trading.indicators.computation import compute
+from core.trading.strategy.frame import Frame
+from core.trading.strategy.program import Op
+from core.trading.strategy.rules import InputRule, Quantity, Source, Strategy
+from core.trading.strategy.session_flags import within
+from core.trading.strategy.tree import (
+    BarsSince,
+    Binary,
+    Calendar,
+    CalendarField,
+    Count,
+    Cross,
+    InSession,
+    Lag,
+    Let,
+    Node,
+    Number,
+    Output,
+    Parameter,
+    Price,
+    Unary,
+    Window,
+)
+
+Column: TypeAlias = FloatArray | np.float64
+Truth: TypeAlias = NDArray[np.bool_]
+
+_WINDOWS: dict[Op, Callable[[FloatArray, int], FloatArray]] = {
+    Op.HIGHEST: windows.highest,
+    Op.LOWEST: windows.lowest,
+    Op.MEAN: windows.mean,
+    Op.STD: windows.std,
+    Op.ZSCORE: windows.zscore,
+}
+_ARITHMETIC: dict[Op, np.ufunc] = {
+    Op.ADD: np.add,
+    Op.SUB: np.subtract,
+    Op.MUL: np.multiply,
+    Op.DIV: np.divide,
+    Op.MIN: np.minimum,
+    Op.MAX: np.maximum,
+}
+_TRUE: dict[Op, np.ufunc] = {
+    Op.LT: np.less,
+    Op.LE: np.less_equal,
+    Op.GT: np.greater,
+    Op.GE: np.greater_equal,
+    Op.EQ: np.equal,
+}
+_OPPOSITE = {
+    Op.LT: Op.GE,
+    Op.LE: Op.GT,
+    Op.GT: Op.LE,
+    Op.GE: Op.LT,
+    Op.EQ: Op.NE,
+    Op.NE: Op.EQ,
+}
+
+
+class Evaluation:
+    """A strategy's trees over one frame with the parameters resolved; equal parts only once.
+
+    `values`: every parameter's value. Nothing here reads the position.
+    """
+
+    def __init__(self, strategy: Strategy, values: Mapping[str, float], frame: Frame) -> None:
+        self.strategy = strategy
+        self.values = values
+        self.frame = frame
+        self._numbers: dict[Node, Column] = {}
+        self._truths: dict[tuple[Node, bool], Truth] = {}
+        self._outputs: dict[tuple[object, ...], tuple[FloatArray, ...]] = {}
+
+    def quantity(self, quantity: Quantity) -> float:
+        """Answer the value of a number or a parameter of the document."""
+        if isinstance(quantity, Parameter):
+            return float(self.values[quantity.name])
+        return quantity
+
+    def count(self, bars: Count) -> int:
+        """Answer a number of bars."""
+        return int(self.values[bars]) if isinstance(bars, str) else bars
+
+    def column(self, node: Node) -> FloatArray:
+        """Answer a number or a condition (1.0, 0.0, NaN) as float64[n]."""
+        if is_condition(node, self.strategy):
+            false = np.where(self.holds(node, truth=False), 0.0, np.nan)
+            return np.where(self.holds(node, truth=True), 1.0, false)
+        return self._spread(self.number(node))
+
+    def _spread(self, x: Column) -> FloatArray:
+        return x if isinstance(x, np.ndarray) else np.full(len(self.frame.bars), x)
+
+    def number(self, node: Node) -> Column:
+        """Answer a number: float64[n], NaN where unknown, or one for all bars."""
+        if node not in self._numbers:
+            self._numbers[node] = self._number(node)
+        return self._numbers[node]
+
+    def _number(self, node: Node) -> Column:
+        match node:
+            case Number(value):
+                return np.float64(value)
+            case Parameter(name):
+                return np.float64(self.values[name])
+            case Price(name):
+                return self.frame.price(name)
+            case Output(name, index):
+                return self._output(self.strategy.inputs[name], index)
+            case Let(name):
+                return self.number(self.strategy.lets[name].node)
+            case Lag(x, bars):
+                return shifted(self._spread(self.number(x)), self.count(bars))
+            case Window(op, x, length):
+                return _WINDOWS[op](self._spread(self.number(x)), self.count(length))
+            case BarsSince(x):
+                return windows.bars_since(self.holds(x, truth=True))
+            case _:
+                return self._computed(node)
+
+    def _computed(self, node: Node) -> Column:
+        match node:
+            case Calendar(field):
+                clock = self.frame.clock
+                weekday = field is CalendarField.DAY_OF_WEEK
+                return (clock.weekday if weekday else clock.hour).astype(np.float64)
+            case Unary(op, x):
+                return -self.number(x) if op is Op.NEG else np.abs(self.number(x))
+            case Binary(Op.NZ, x, default):
+                known = self.number(x)
+                return np.where(np.isnan(known), self.number(default), known)
+            case Binary(op, left, right):
+                answer = _ARITHMETIC[op](self.number(left), self.number(right))
+                if isinstance(answer, np.ndarray):
+                    windows.forget_infinities(answer)
+                    return answer
+                return answer if np.isfinite(answer) else np.float64(np.nan)
+            case _:
+                raise TypeError(f"{type(node).__name__} is no number over bars")
+
+    def _output(self, rule: InputRule, index: int) -> FloatArray:
+        output = self.outputs(rule)[index]
+        if not self.frame.is_higher(rule.timeframe):
+            return output
+        return self.frame.higher(rule.timeframe).spread(output)
+
+    def outputs(self, rule: InputRule) -> tuple[FloatArray, ...]:
+        """Answer an input's outputs at its own timeframe."""
+        arguments = {name: self.quantity(value) for name, value in rule.arguments.items()}
+        key = (rule.indicator.name, *arguments.values(), rule.sources, rule.timeframe)
+        if key not in self._outputs:
+            series = [self._source(source, rule.timeframe) for source in rule.sources]
+            self._outputs[key] = compute(rule.indicator, series, arguments)
+        return self._outputs[key]
+
+    def _source(self, source: Source, timeframe: Timeframe) -> FloatArray:
+        if isinstance(source, Price):
+            return self.frame.price(source.name, timeframe)
+        return self.outputs(self.strategy.inputs[source.input])[source.index]
+
+    def holds(self, node: Node, *, truth: bool) -> Truth:
+        """Answer bool[n]: where a condition is true, or where it is false."""
+        key = (node, truth)
+        if key not in self._truths:
+            found = self._holds(node, truth=truth)
+            self._truths[key] = np.broadcast_to(found, len(self.frame.bars))
+        return self._truths[key]
+
+    def _holds(self, node: Node, *, truth: bool) -> Truth | np.bool_:
+        match node:
+            case Let(name):
+                return self.holds(self.strategy.lets[name].node, truth=truth)
+            case Unary(_, x):
+                return self.holds(x, truth=not truth)
+            case Binary(Op.AND | Op.OR as op, left, right):
+                both = (op is Op.AND) is truth
+                a, b = self.holds(left, truth=truth), self.holds(right, truth=truth)
+                return a & b if both else a | b
+            case Binary(op, left, right):
+                return self._compared(op if truth else _OPPOSITE[op], left, right)
+            case Cross():
+                return self._crossed(node, truth=truth)
+            case Lag(x, bars):
+                return shifted_truth(self.holds(x, truth=truth), self.count(bars))
+            case Window(op, x, length):
+                sign = 1.0 if op is Op.RISING else -1.0
+                went = windows.steps(self._spread(self.number(x)), self.count(length), sign)
+                wanted: Truth = went == (1.0 if truth else 0.0)
+                return wanted
+            case InSession(start, end):
+                inside = within(self.frame.clock, start, end)
+                return inside if truth else ~inside
+            case _:
+                raise TypeError(f"{type(node).__name__} is no condition over bars")
+
+    def _compared(self, op: Op, left: Node, right: Node) -> Truth | np.bool_:
+        a, b = self.number(left), self.number(right)
+        found: Truth = np.less(a, b) | np.greater(a, b) if op is Op.NE else _TRUE[op](a, b)
+        return found
+
+    def _crossed(self, node: Cross, *, truth: bool) -> Truth:
+        a, b = self.number(node.left), self.number(node.right)
+        if truth and isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+            crossed: Truth = _crossed_above(a, b) if node.above else _crossed_above(b, a)
+            return crossed
+        return self.holds(node.spelled_out(), truth=truth)
+
+
+def is_condition(node: Node, strategy: Strategy) -> bool:
+    """Say whether a node is a condition rather than a number."""
+    while isinstance(node, Lag):
+        node = node.x
+    match node:
+        case Let(name):
+            return strategy.lets[name].condition
+        case Unary(op, _):
+            return op is Op.NOT
+        case Binary(op, _, _):
+            return Op.LT <= op <= Op.OR
+        case Window(op, _, _):
+            return op in {Op.RISING, Op.FALLING}
+        case _:
+            return isinstance(node, Cross | InSession)
+
+
+def shifted(x: FloatArray, bars: int) -> FloatArray:
+    """Answer the column of `bars` bars ago, NaN before bar 0."""
+    if bars == 0:
+        return x
+    out = np.empty_like(x)
+    out[:bars] = np.nan
+    out[bars:] = x[: max(len(x) - bars, 0)]
+    return out
+
+
+def shifted_truth(x: Truth, bars: int) -> Truth:
+    """Answer the flags of `bars` bars ago, False before bar 0."""
+    out = np.zeros(len(x), np.bool_)
+    out[bars:] = x[: max(len(x) - bars, 0)]
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _crossed_above(a: FloatArray, b: FloatArray) -> Truth:
+    out = np.zeros(len(a), np.bool_)
+    for t in range(1, len(a)):
+        out[t] = (a[t] > b[t]) & (a[t - 1] <= b[t - 1])
+    return out

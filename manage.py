@@ -1,0 +1,5 @@
+"""The command line, as people expect it: `python manage.py migrate`."""
+
+from core.cli import main
+
+main()

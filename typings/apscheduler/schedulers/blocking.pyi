@@ -1,0 +1,20 @@
+from collections.abc import Callable, Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+
+class BlockingScheduler:
+    def __init__(self, *, timezone: tzinfo) -> None: ...
+    def add_job(
+        self,
+        func: Callable[..., object],
+        trigger: object,
+        *,
+        args: Sequence[Any],
+        id: str,
+        misfire_grace_time: int | None,
+        coalesce: bool,
+        max_instances: int,
+        next_run_time: datetime,
+    ) -> object: ...
+    def start(self) -> None: ...
+    def shutdown(self, *, wait: bool) -> None: ...

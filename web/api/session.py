@@ -1,0 +1,78 @@
+"""A creating request and its answer in one transaction, done once however often it comes."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, request
+
+from core.errors import InvalidInputError
+from core.tenancy.idempotency import Request, earlier_answer, keep_answer
+from core.tenancy.session import TenantSession, open_session
+from web.api.security import caller, tenant_id
+
+_LONGEST_KEY = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a creating request is answered: its document, status and headers."""
+
+    document: dict[str, Any]
+    status: HTTPStatus = HTTPStatus.CREATED
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def create_once(
+    create: Callable[[TenantSession], Answer], *, body_digest: bytes | None = None
+) -> Response:
+    """Run a creation in the tenant's transaction, or repeat what the same key was answered.
+
+    `body_digest`: what tells one body from another, for a body that was not kept in memory.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        with open_session(tenant_id()) as session:
+            return _response(create(session))
+    if not 0 < len(key) <= _LONGEST_KEY:
+        raise InvalidInputError(
+            f"An Idempotency-Key has 1 to {_LONGEST_KEY} characters; a random uuid is a good one.",
+            code="idempotency_key_invalid",
+        )
+    asked = Request(
+        user_id=caller().user_id,
+        route=f"{request.method} {request.endpoint}",
+        key=key,
+        body_digest=body_digest or hashlib.sha256(request.get_data()).digest(),
+    )
+    with open_session(tenant_id()) as session:
+        kept = earlier_answer(session, asked)
+        if kept is not None:
+            answer = Answer(kept["document"], HTTPStatus(kept["status"]), kept["headers"])
+            return _response(answer, replayed=True)
+        answer = create(session)
+        keep_answer(
+            session,
+            asked,
+            {
+                "document": answer.document,
+                "status": int(answer.status),
+                "headers": answer.headers,
+            },
+        )
+    return _response(answer)
+
+
+def _response(answer: Answer, *, replayed: bool = False) -> Response:
+    headers = dict(answer.headers)
+    if replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return Response(
+        json.dumps(answer.document),
+        status=answer.status,
+        headers=headers,
+        content_type="application/json",
+    )

@@ -1,0 +1,15 @@
+"""gunicorn's configuration: gevent workers, so that streams and waits hold no thread."""
+
+import os
+
+bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"  # noqa: S104 - a PaaS routes to it
+worker_class = "gevent"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+worker_connections = 1_000
+timeout = 60
+graceful_timeout = 10
+keepalive = 15
+control_socket_disable = True
+accesslog = None
+errorlog = "-"
+loglevel = "warning"
