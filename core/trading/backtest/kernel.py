@@ -102,7 +102,7 @@ def coast(
     elif state.quantity < 0.0:
         side, mask = -1, LONG_ENTRY | SHORT_EXIT
     if side != 0 and rules.max_bars > 0:
-        stop = min(stop, max(start, state.entry_bar + rules.max_bars))
+        stop = min(stop, max(start, state.entry_bar + rules.max_bars - 1))
     stop = next_event(start, stop, mask, plan.events)
     if side != 0 and rules.guarded:
         below, above = quiet_band(side, rules, state)
