@@ -83,8 +83,8 @@ class Backtest(TenantBase, kw_only=True):
     """One run of a strategy's version over a bar set.
 
     `settings`: params, range, cash, costs, lot and profile as asked for. `document`: the result
-    document as the bytes that were hashed and signed (canonical JSON text), served unparsed.
-    `series_key`: the Arrow columns beside it.
+    document as the bytes that were hashed and signed (canonical JSON text), served unparsed;
+    its series and trades lie in the storage under `result_id`.
     """
 
     __tablename__ = "backtests"
@@ -99,6 +99,5 @@ class Backtest(TenantBase, kw_only=True):
     result_id: Mapped[str | None] = mapped_column(default=None)
     document: Mapped[str | None] = mapped_column(default=None)
     signature: Mapped[str | None] = mapped_column(default=None)
-    series_key: Mapped[str | None] = mapped_column(default=None)
     created_by: Mapped[UUID | None] = mapped_column(default=None)
     created_at: Mapped[datetime] = created_now()

@@ -1,8 +1,7 @@
-"""The series of a run: as Arrow columns to keep, and thinned out to draw."""
+"""The series of a run, kept as Arrow columns."""
 
 import hashlib
 
-import numpy as np
 import pyarrow as pa
 
 from core.trading.bars.series import FloatArray, IntArray
@@ -27,28 +26,3 @@ def read_series(data: bytes) -> dict[str, FloatArray | IntArray]:
 def series_hash(data: bytes) -> str:
     """Answer the SHA-256, in hex, of the stored series."""
     return hashlib.sha256(data).hexdigest()
-
-
-def running_drawdown(equity: FloatArray, cash: float) -> FloatArray:
-    """Answer float64[m]: the fall from the peak so far as a fraction of it, 0 or negative."""
-    peaks = np.maximum(np.maximum.accumulate(equity), cash)
-    answer: FloatArray = equity / peaks - 1.0
-    return answer
-
-
-def downsample(values: FloatArray, points: int) -> IntArray:
-    """Answer the indices of at most `points` values that draw the same picture, ascending.
-
-    The series is cut into equal stretches; of each its lowest and highest value stay, and of
-    all the first and the last: no fall and no peak disappears. `points` is at least 4.
-    """
-    n = len(values)
-    if n <= points:
-        return np.arange(n)
-    stretches = (points - 2) // 2
-    edges = np.linspace(0, n, stretches + 1).astype(np.int64)
-    kept = {0, n - 1}
-    for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        part = values[start:stop]
-        kept.update((start + int(part.argmin()), start + int(part.argmax())))
-    return np.array(sorted(kept), dtype=np.int64)

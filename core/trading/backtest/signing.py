@@ -1,7 +1,14 @@
 """Signatures of result documents: Ed25519 over the stored bytes."""
 
+import hashlib
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+
+def signing_key(secret: str) -> Ed25519PrivateKey:
+    """Answer the key that an installation's secret stands for, any text of enough entropy."""
+    return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(secret.encode()).digest())
 
 
 def sign_document(document: bytes, key: Ed25519PrivateKey) -> str:

@@ -40,5 +40,10 @@ class Timeframe(Enum):
         """Answer the timeframe of that label, None where there is none."""
         return next((member for member in cls if member.label == label), None)
 
+    @classmethod
+    def labelled(cls, label: str) -> "Timeframe":
+        """Answer the timeframe of a label that was checked before."""
+        return next(member for member in cls if member.label == label)
+
 
 LABELS = tuple(member.label for member in Timeframe)

@@ -67,7 +67,6 @@ def upgrade() -> None:
     sa.Column('result_id', sa.String(), nullable=True),
     sa.Column('document', sa.String(), nullable=True),
     sa.Column('signature', sa.String(), nullable=True),
-    sa.Column('series_key', sa.String(), nullable=True),
     sa.Column('created_by', sa.Uuid(), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.ForeignKeyConstraint(['bar_set_id'], ['bar_sets.id'], name=op.f('fk_backtests_bar_set_id_bar_sets')),
