@@ -28,7 +28,7 @@ class Plans(MethodView):
     @requires(PUBLIC)
     @blueprint.response(200, PlansSchema)
     def get(self) -> dict[str, Any]:
-        """List the plans; −1 is unlimited, a null amount is by contract."""
+        """List the plans; -1 is unlimited, a null amount is by contract."""
         return {
             "currency": CURRENCY,
             "trial_days": TRIAL_DAYS,
