@@ -11,6 +11,7 @@ from core.trading.backtest.profiles import profile_faults, profile_warnings
 from core.trading.backtest.result import Identity, Result, build_result
 from core.trading.backtest.settings import Profile, Settings, check_settings
 from core.trading.backtest.simulate import Simulation, close_open_position, prepare, run
+from core.trading.backtest.warmup import warmup_bars
 from core.trading.bars.canonical import data_hash
 from core.trading.bars.series import Bars
 from core.trading.strategy.compiling import compile_signals, timeframe_fault
@@ -47,6 +48,7 @@ def run_backtest(
     if fault is not None:
         raise InvalidInputError(fault.message, errors=[fault])
     first, stop = traded_range(bars, settings)
+    _check_history(strategy, values, stop)
     read_as = strategy
     if settings.profile is Profile.BACKTESTING_PY:
         read_as = with_strict_crosses(strategy)
@@ -90,3 +92,16 @@ def simulate(
     if settings.close_at_end:
         close_open_position(simulation)
     return simulation
+
+
+def _check_history(strategy: Strategy, values: Mapping[str, float], bars: int) -> None:
+    """Raise InvalidInputError where all the bars there are only warm the strategy up."""
+    needed = warmup_bars(strategy, values)
+    if bars <= needed:
+        fault = Fault(
+            path="/bars",
+            code="insufficient_history",
+            message=f"there are {bars} bars and the strategy warms up for {needed}",
+            hint="give more bars, or shorten the periods",
+        )
+        raise InvalidInputError(fault.message, errors=[fault])

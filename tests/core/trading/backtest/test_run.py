@@ -142,3 +142,10 @@ def test_nothing_of_numpy_stands_in_a_summary() -> None:
     summary = run_backtest(a_cross(), a_wave()).summary
     json.dumps(dict(summary))
     assert {type(value) for value in summary.values()} <= {int, float, str, bool, type(None)}
+
+
+def test_fewer_bars_than_the_warm_up_are_refused() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        run_backtest(a_cross(), a_wave(9))
+    assert [fault.code for fault in caught.value.errors] == ["insufficient_history"]
+    run_backtest(a_cross(), a_wave(10))
