@@ -14,7 +14,8 @@ from web.api.problems import ProblemApi, register_problems
 API_PREFIX = "/api/v1"
 TENANT_PREFIX = f"{API_PREFIX}/tenants/<tenant>"
 LARGEST_JSON = 2_000_000
-TENANT_NOUNS = ("strategies", "data", "jobs")
+PLATFORM_NOUNS = ("tenants", "health", "plans")
+TENANT_NOUNS = ("authentication", "users", "strategies", "data", "backtests", "jobs", "events")
 log = get_logger(__name__)
 
 
@@ -44,6 +45,9 @@ def create_app() -> Flask:
 
 def _register_routes(app: Flask) -> None:
     api = ProblemApi(app, spec_kwargs=_SPEC)
+    for noun in PLATFORM_NOUNS:
+        blueprint = import_module(f"web.api.{noun}").blueprint
+        api.register_blueprint(blueprint, url_prefix=f"{API_PREFIX}{blueprint.url_prefix or ''}")
     for noun in TENANT_NOUNS:
         blueprint = import_module(f"web.api.{noun}").blueprint
         api.register_blueprint(blueprint, url_prefix=f"{TENANT_PREFIX}{blueprint.url_prefix or ''}")

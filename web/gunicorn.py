@@ -13,3 +13,10 @@ control_socket_disable = True
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+
+
+def post_worker_init(_worker: object) -> None:
+    """Close the event streams when the worker is told to stop, or it would wait for them."""
+    from web.api.events import close_streams_on_sigterm  # noqa: PLC0415 - after gevent's patches
+
+    close_streams_on_sigterm()

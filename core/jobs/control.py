@@ -1,5 +1,6 @@
 """A tenant's view of its jobs: look, list, cancel, try again."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -43,6 +44,11 @@ def unfinished_jobs(session: TenantSession) -> list[Job]:
     """Answer the jobs that a new listener must know of, oldest first."""
     statement = select(Job).where(Job.tenant_id == session.tenant_id, Job.status.in_(UNFINISHED))
     return list(session.scalars(statement.order_by(Job.created_at, Job.id)))
+
+
+def jobs_by_id(session: TenantSession, ids: Collection[str]) -> list[Job]:
+    """Answer the tenant's jobs of these ids, in no order."""
+    return list(session.scalars(select(Job).where(Job.id.in_([UUID(job) for job in ids]))))
 
 
 def cancel_job(session: TenantSession, job_id: UUID) -> Job:

@@ -14,7 +14,8 @@ from uuid import UUID
 
 import redis
 
-from core.valkey import get_valkey
+from core.errors import UnavailableError
+from core.valkey import get_valkey, open_listener
 
 EPOCH_KEY = "jobs:epoch"
 CHANNEL_PREFIX = "events:"
@@ -70,12 +71,27 @@ def parse_announcement(channel: bytes, payload: bytes) -> tuple[UUID, Event]:
     return UUID(channel.decode()[_PREFIX_LENGTH:]), Event(number, name, data)
 
 
-def announcements(listener: redis.Redis) -> Iterator[tuple[UUID, Event]]:
-    """Yield every tenant's events as they are published, until the connection breaks."""
-    with listener.pubsub(ignore_subscribe_messages=True) as channel:
-        channel.psubscribe(f"{CHANNEL_PREFIX}*")
-        for message in channel.listen():
-            yield parse_announcement(message["channel"], message["data"])
+def newest_number(tenant_id: UUID) -> str:
+    """Answer the number of the tenant's newest event, `0-0` where there was none."""
+    entries: Any = get_valkey().xrevrange(f"{CHANNEL_PREFIX}{tenant_id.hex}", count=1)
+    return _text(entries[0][0]) if entries else "0-0"
+
+
+def hear_announcements() -> Iterator[tuple[UUID, Event]]:
+    """Yield every tenant's events as they are published.
+
+    Raises UnavailableError when the connection breaks.
+    """
+    listener = open_listener()
+    try:
+        with listener.pubsub(ignore_subscribe_messages=True) as channel:
+            channel.psubscribe(f"{CHANNEL_PREFIX}*")
+            for message in channel.listen():
+                yield parse_announcement(message["channel"], message["data"])
+    except redis.RedisError as error:
+        raise UnavailableError("Valkey does not answer; events are interrupted.") from error
+    finally:
+        listener.close()
 
 
 def _text(value: Any) -> str:

@@ -8,6 +8,7 @@ import marshmallow
 import sentry_sdk
 from flask import Flask, Response, request
 from flask_smorest import Api
+from redis import RedisError
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from core.errors import (
@@ -68,6 +69,7 @@ class ProblemApi(Api):
 def register_problems(app: Flask) -> None:
     """Turn every error that leaves a view into a problem document."""
     app.register_error_handler(NeozorkError, problem_response)
+    app.register_error_handler(RedisError, _valkey_away)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -154,6 +156,10 @@ _MARSHMALLOW_CODES = {
     "Unknown field.": "unknown_key",
     "Field may not be null.": "required",
 }
+
+
+def _valkey_away(_error: RedisError) -> Response:
+    return problem_response(UnavailableError("A service does not answer. Try again in a moment."))
 
 
 def _unexpected(error: Exception) -> Response:
