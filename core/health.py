@@ -7,9 +7,11 @@ import redis
 from sqlalchemy import func, select
 
 from core.errors import NeozorkError
+from core.ids import PLATFORM
 from core.logging import get_logger
 from core.settings import get_settings
 from core.storage.installed import installed_store
+from core.storage.keys import tenant_key
 from core.tenancy.session import open_platform_session
 from core.valkey import get_valkey
 
@@ -52,4 +54,4 @@ def _ask_valkey() -> None:
 
 
 def _ask_storage() -> None:
-    installed_store().size("health/probe")
+    installed_store().size(tenant_key(PLATFORM, "health", "probe"))
