@@ -8,6 +8,8 @@ from typing import NoReturn
 
 import click
 
+from core.cli import tenants
+from core.cli.backtest import backtest
 from core.errors import InvalidInputError, NeozorkError
 
 
@@ -75,11 +77,7 @@ def up(port: int, data: Path | None) -> None:
     sys.exit(run_platform(port=port, data=data))
 
 
-def _add_commands() -> None:
-    from core.cli import tenants
-
-    for command in (tenants.tenant, tenants.createsuperuser, tenants.audit):
-        main.add_command(command)
-
-
-_add_commands()
+main.add_command(tenants.tenant)
+main.add_command(tenants.createsuperuser)
+main.add_command(tenants.audit)
+main.add_command(backtest)
