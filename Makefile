@@ -4,11 +4,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
+PORT ?= 8000
 PYTEST := $(BIN)/python -m pytest
 TESTS ?= -n 2 --dist loadgroup
 LOCKS := requirements/build.txt requirements.txt requirements/local.txt requirements/dev.txt
 
-.PHONY: help check fix test warm lock
+.PHONY: help demo up check fix test warm lock
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -41,6 +42,14 @@ lock:  ## Resolve the dependencies anew and write the hashed locks
 	compile pyproject.toml --extra local -c requirements.txt -o requirements/local.txt; \
 	compile pyproject.toml --extra local --extra dev -c requirements/local.txt -o requirements/dev.txt
 
+# --- the platform on this machine -----------------------------------------------------------
+
+demo: warm  ## Show the platform: sign-up, upload, two backtests over REST, a report
+	@$(BIN)/neozork demo
+
+up: warm  ## Run the platform until Ctrl-C: make up PORT=8000 DATA=folder
+	@exec $(BIN)/neozork up --port $(PORT) $(if $(DATA),--data "$(DATA)")
+
 # --- every day -----------------------------------------------------------------------------
 
 PACKAGES := $(wildcard core web workers scheduler migrations)
@@ -57,5 +66,5 @@ fix: .venv/dev  ## Mend what the linter and the formatter can
 test: .venv/dev  ## Run all tests on real servers of their own
 	@$(PYTEST) $(TESTS)
 
-warm: .venv/local  ## Fill the engine's cache
+warm: .venv/local  ## Compile the engine where its cache is empty
 	@$(BIN)/python -m core.trading.backtest.warm

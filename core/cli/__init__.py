@@ -10,6 +10,7 @@ import click
 
 from core.cli import tenants
 from core.cli.backtest import backtest
+from core.cli.demo import demo
 from core.errors import InvalidInputError, NeozorkError
 
 
@@ -81,3 +82,4 @@ main.add_command(tenants.tenant)
 main.add_command(tenants.createsuperuser)
 main.add_command(tenants.audit)
 main.add_command(backtest)
+main.add_command(demo)

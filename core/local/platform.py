@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import IO
 
 from core.errors import ConfigurationError
 from core.local.account import Account
@@ -28,6 +27,7 @@ from core.processes import Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 _READY_WITHIN_S = 60.0
+_LOCK = "lock"
 
 
 @dataclass
@@ -75,17 +75,22 @@ def run_platform(*, port: int, data: Path | None) -> int:
 
 
 @contextmanager
-def open_platform(data: Path, *, port: int, honour_environment: bool) -> Iterator[Platform]:
+def open_platform(
+    data: Path, *, port: int, honour_environment: bool, fresh: bool = False
+) -> Iterator[Platform]:
     """Start servers, migrate, start the Procfile's processes; stop all of it at the end.
 
     `honour_environment`: take DATABASE_URL, REDIS_URL and secrets from the environment and
-    `.env`; otherwise nothing of this machine is looked at. Raises ConfigurationError where
-    another platform runs on the same folder.
+    `.env`; otherwise nothing of this machine is looked at. `fresh`: whatever an earlier run
+    left in the folder is deleted. Raises ConfigurationError where another platform runs on the
+    same folder.
     """
     account = Account.current()
     data.mkdir(parents=True, exist_ok=True)
     account.refuse_unreachable(data)
     with _only_one(data), _short_folder(account, data) as sockets:
+        if fresh:
+            _empty(data)
         servers: list[LocalPostgres | LocalValkey] = []
         try:
             environment = _environment(data, port, honour_environment=honour_environment)
@@ -195,15 +200,30 @@ def _answers(url: str) -> bool:
 
 @contextmanager
 def _only_one(data: Path) -> Iterator[None]:
-    lock: IO[str] = (data / "lock").open("w")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigurationError(
-                f"Another platform runs on {data}. Stop it, or take another folder with --data."
-            ) from None
-        yield
+    path = data / _LOCK
+    while True:
+        with path.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConfigurationError(
+                    f"Another platform runs on {data}. Stop it, or take another folder with --data."
+                ) from None
+            # Who locked a file that its last holder has just removed holds nothing.
+            if path.exists() and path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+                return
+
+
+def _empty(data: Path) -> None:
+    for left in data.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+        elif left.name != _LOCK:
+            left.unlink()
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def summary_lines(name: str, document: Mapping[str, Any]) -> list[str]:
         "",
     ]
     lines += trade_lines(document["trades"])
-    lines += [f"! {warning['message']}" for warning in document["warnings"]]
+    lines += [f"! {_warning(warning)}" for warning in document["warnings"]]
     return lines
 
 
@@ -50,6 +50,10 @@ def sparkline(values: Sequence[float]) -> str:
     low, high = min(values), max(values)
     span = (high - low) or 1.0
     return "".join(_TICKS[round((value - low) / span * (len(_TICKS) - 1))] for value in values)
+
+
+def _warning(warning: Mapping[str, Any]) -> str:
+    return ": ".join(part for part in (warning["path"], warning["message"]) if part)
 
 
 def _row(label: str, value: str, note: str = "") -> str:

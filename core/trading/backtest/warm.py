@@ -45,5 +45,7 @@ def warm() -> None:
 
 
 if __name__ == "__main__":
+    if not cache_directory().exists():
+        sys.stdout.write("→ compiling the engine, once: about half a minute\n")
+        sys.stdout.flush()
     warm()
-    sys.stdout.write(f"compiled code is kept in {cache_directory()}\n")

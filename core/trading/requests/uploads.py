@@ -123,7 +123,11 @@ def list_bar_sets(session: TenantSession, *, limit: int, cursor: str | None = No
 
 
 def listed_bar_set(bar_set: BarSet) -> dict[str, Any]:
-    """Answer a bar set as a row of a list; its facts are null until it was read."""
+    """Answer a bar set as a row of a list; its facts are null until it was read.
+
+    `first` and `last` are shown as the certificate does: dates for bars that came with dates.
+    """
+    certificate = bar_set.certificate or {}
     return {
         "id": str(bar_set.id),
         "job_id": str(bar_set.job_id),
@@ -131,8 +135,8 @@ def listed_bar_set(bar_set: BarSet) -> dict[str, Any]:
         "symbol": bar_set.symbol,
         "timeframe": bar_set.timeframe,
         "rows": bar_set.rows,
-        "first": iso(bar_set.first_at) if bar_set.first_at else None,
-        "last": iso(bar_set.last_at) if bar_set.last_at else None,
+        "first": certificate.get("first"),
+        "last": certificate.get("last"),
         "data_hash": bar_set.data_hash,
         "lot": bar_set.lot,
         "created_at": iso(bar_set.created_at),
