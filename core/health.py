@@ -1,17 +1,17 @@
 """Whether the services that the platform needs answer."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import redis
-from sqlalchemy import func, select
 
 from core.errors import NeozorkError
 from core.ids import PLATFORM
 from core.logging import get_logger
-from core.settings import get_settings
 from core.storage.installed import installed_store
 from core.storage.keys import tenant_key
+from core.tenancy.roles import SET_CONFIG_ADVICE, may_set_config
 from core.tenancy.session import open_platform_session
 from core.valkey import get_valkey
 
@@ -20,38 +20,47 @@ _NEEDED = ("database", "redis", "storage")
 log = get_logger(__name__)
 
 
-def health() -> dict[str, Status]:
-    """Answer the status of each service: database, redis, stripe, storage."""
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How a service fares; `message` says more, for operators only."""
+
+    status: Status
+    message: str = ""
+
+
+def health() -> dict[str, Service]:
+    """Answer how each service fares: database, redis, stripe, storage."""
     return {
-        "database": _status("database", _ask_database),
-        "redis": _status("redis", _ask_valkey),
-        "stripe": "not_configured" if get_settings().stripe_secret_key is None else "ok",
-        "storage": _status("storage", _ask_storage),
+        "database": _asked("database", _ask_database),
+        "redis": _asked("redis", _ask_valkey),
+        "stripe": Service("not_configured", "Nothing is charged by this release."),
+        "storage": _asked("storage", _ask_storage),
     }
 
 
-def is_ready(statuses: dict[str, Status]) -> bool:
+def is_ready(services: dict[str, Service]) -> bool:
     """Tell whether requests can be answered: every service that they need is there."""
-    return all(statuses[name] == "ok" for name in _NEEDED)
+    return all(services[name].status == "ok" for name in _NEEDED)
 
 
-def _status(service: str, ask: Callable[[], object]) -> Status:
+def _asked(service: str, ask: Callable[[], str]) -> Service:
     try:
-        ask()
+        return Service("ok", ask())
     except (NeozorkError, redis.RedisError) as error:
         log.warning("service_unhealthy", service=service, error=str(error))
-        return "error"
-    return "ok"
+        return Service("error", str(error))
 
 
-def _ask_database() -> None:
+def _ask_database() -> str:
     with open_platform_session() as session:
-        session.execute(select(func.now()))
+        return SET_CONFIG_ADVICE if may_set_config(session) else ""
 
 
-def _ask_valkey() -> None:
+def _ask_valkey() -> str:
     get_valkey().ping()
+    return ""
 
 
-def _ask_storage() -> None:
+def _ask_storage() -> str:
     installed_store().size(tenant_key(PLATFORM, "health", "probe"))
+    return ""

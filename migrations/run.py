@@ -29,9 +29,11 @@ from core.tenancy.models import SHARED_SCHEMA, TenantRelease, TenantSchema
 from core.tenancy.provisioning import birth_script, run_script
 from core.tenancy.roles import (
     PLATFORM_ROLE,
+    SET_CONFIG_ADVICE,
     TENANT_GROUP,
     access_statements,
     app_database_url,
+    may_set_config,
     tenant_role,
 )
 from core.tenancy.session import open_platform_session
@@ -73,7 +75,8 @@ def migrate() -> Outcome:
         with open_platform_session() as session:
             set_turns(session, PLATFORM, plan=None)
         outcome = migrate_tenants(engine, head)
-        _warn_of_set_config(lock)
+        if may_set_config(lock):
+            log.warning("set_config_is_public", advice=SET_CONFIG_ADVICE)
     return outcome
 
 
@@ -214,16 +217,6 @@ def _make_roles(connection: Connection) -> None:
             f"CREATE ROLE {login} LOGIN NOINHERIT, or leave APP_DATABASE_URL unset."
         )
     connection.exec_driver_sql(f'GRANT {PLATFORM_ROLE} TO "{login}" WITH INHERIT FALSE, SET TRUE')
-
-
-def _warn_of_set_config(connection: Connection) -> None:
-    signature = "pg_catalog.set_config(text,text,boolean)"
-    if connection.scalar(select(func.has_function_privilege(PLATFORM_ROLE, signature, "EXECUTE"))):
-        log.warning(
-            "set_config_is_public",
-            advice="as a superuser: REVOKE EXECUTE ON FUNCTION "
-            "pg_catalog.set_config(text, text, boolean) FROM PUBLIC",
-        )
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from web.api.problems import ProblemApi, register_problems
 API_PREFIX = "/api/v1"
 TENANT_PREFIX = f"{API_PREFIX}/tenants/<tenant>"
 LARGEST_JSON = 2_000_000
-PLATFORM_NOUNS = ("tenants", "health", "plans")
+PLATFORM_NOUNS = ("tenants", "operators", "health", "plans", "docs")
 TENANT_NOUNS = ("authentication", "users", "strategies", "data", "backtests", "jobs", "events")
 log = get_logger(__name__)
 

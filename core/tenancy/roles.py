@@ -14,6 +14,9 @@ import hmac
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from uuid import UUID
 
+from sqlalchemy import Connection, func, select
+from sqlalchemy.orm import Session
+
 from core.errors import ConfigurationError
 from core.settings import Settings
 from core.tenancy.models import SHARED_SCHEMA, Access, SharedBase
@@ -22,6 +25,10 @@ TENANT_GROUP = "neozork_tenant"
 PLATFORM_ROLE = "neozork_platform"
 DEFAULT_LOGIN = "neozork_app"
 ROLE_PREFIX = "tenant_"
+SET_CONFIG_ADVICE = (
+    "Every role may call set_config, and so change its own role. Say as a superuser: REVOKE "
+    "EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM PUBLIC"
+)
 
 
 def tenant_role(tenant_id: UUID) -> str:
@@ -46,6 +53,13 @@ def app_database_url(settings: Settings) -> str:
     password = hmac.new(key, DEFAULT_LOGIN.encode(), hashlib.sha256).hexdigest()
     host = owner.netloc.rpartition("@")[2]
     return urlunsplit(owner._replace(netloc=f"{DEFAULT_LOGIN}:{quote(password)}@{host}"))
+
+
+def may_set_config(connection: Connection | Session) -> bool:
+    """Tell whether our roles may call set_config, which only a superuser can forbid."""
+    signature = "pg_catalog.set_config(text,text,boolean)"
+    allowed = select(func.has_function_privilege(PLATFORM_ROLE, signature, "EXECUTE"))
+    return bool(connection.scalar(allowed))
 
 
 def access_statements() -> list[str]:

@@ -43,7 +43,8 @@ class Blueprint(flask.Blueprint):
         description: str | None = ...,
         success: bool = ...,
     ) -> Callable[[F], F]: ...
-    def doc(self, **kwargs: Any) -> Callable[[F], F]: ...
+    @staticmethod
+    def doc(**kwargs: Any) -> Callable[[F], F]: ...
 
 class Api:
     ERROR_SCHEMA: type[marshmallow.Schema]

@@ -1,15 +1,18 @@
 """Health: for load balancers and for people."""
 
+from dataclasses import asdict
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 from flask.views import MethodView
 from flask_smorest import Blueprint
 from marshmallow import Schema, fields
 
-from core.errors import UnavailableError
+from core.errors import NeozorkError, UnavailableError
 from core.health import health, is_ready
-from web.api.security import PUBLIC, requires
+from core.identity.authentication import authenticate
+from core.identity.roles import OPERATOR_ROLE
+from web.api.security import PUBLIC, bearer_token, requires
 
 blueprint = Blueprint("health", __name__, url_prefix="/health", description="Health.")
 
@@ -18,6 +21,7 @@ class ServiceSchema(Schema):
     """One service."""
 
     status = fields.String(required=True, metadata={"description": "ok, error, not_configured"})
+    message = fields.String(metadata={"description": "For operators of the platform alone."})
 
 
 class HealthSchema(Schema):
@@ -37,7 +41,10 @@ class Health(MethodView):
     @blueprint.response(200, HealthSchema)
     def get(self) -> dict[str, Any]:
         """Answer the status of each service."""
-        return {service: {"status": status} for service, status in health().items()}
+        services = health()
+        if _is_operator():
+            return {name: asdict(service) for name, service in services.items()}
+        return {name: {"status": service.status} for name, service in services.items()}
 
 
 @blueprint.route("/live")
@@ -61,3 +68,13 @@ class Ready(MethodView):
         if not is_ready(health()):
             raise UnavailableError("A service that requests need does not answer.")
         return Response(status=204)
+
+
+def _is_operator() -> bool:
+    """Tell whether an operator asks; whoever cannot be told gets what everybody gets."""
+    if "Authorization" not in request.headers:
+        return False
+    try:
+        return authenticate(bearer_token()).role == OPERATOR_ROLE
+    except NeozorkError:
+        return False

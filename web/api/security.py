@@ -6,6 +6,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 from flask import g, request
+from flask_smorest import Blueprint
 
 from core.errors import (
     ConflictError,
@@ -40,10 +41,15 @@ def requires(permission: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 _admit(permission)
             return view(*args, **kwargs)
 
-        guarded.permission = permission  # type: ignore[attr-defined]
-        return guarded
+        documented = guarded if permission == PUBLIC else _documented(permission)(guarded)
+        documented.permission = permission  # type: ignore[attr-defined]
+        return documented
 
     return declare
+
+
+def _documented(permission: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    return Blueprint.doc(security=[{"bearer": []}], **{"x-permission": permission})
 
 
 def permission_of(view: Callable[..., Any]) -> str | None:

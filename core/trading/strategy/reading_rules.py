@@ -22,6 +22,8 @@ from core.trading.strategy.signals import Ambiguity, Entry, Fill, LevelKind, Siz
 from core.trading.strategy.tree import Node, Output
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+FILLS = ("next_open", "this_close")
+AMBIGUITIES = ("worst", "best", "path")
 MAX_BARS = 1_000_000
 PERCENT = Bounds(0, 100, above=True)
 LARGE_PERCENT = Bounds(0, 10_000, above=True)
@@ -29,6 +31,8 @@ MULTIPLE = Bounds(0, 1_000, above=True)
 UNITS = Bounds(0, 1e12, above=True)
 LEVERAGE = Bounds(0, 100, above=True)
 LOOKBACK = Bounds(2, 10_000, whole=True)
+BARS = Bounds(1, MAX_BARS, whole=True)
+COOLDOWN = Bounds(0, MAX_BARS, whole=True)
 
 SIZING_KEYS: dict[str, tuple[str, ...]] = {
     "percent": ("percent", "max_leverage"),
@@ -43,7 +47,8 @@ _SIZES = {
     "vol_target": ("annual_percent", LARGE_PERCENT),
 }
 LEVEL_FORMS = ("percent", "atr", "price", "r")
-_TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d|24:00", re.ASCII)
+TIME_PATTERN = "(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00"
+_TIME = re.compile(TIME_PATTERN)
 _ALL_SIZING_KEYS = ("method", "percent", "units", "annual_percent", "lookback", "max_leverage")
 
 
@@ -95,9 +100,8 @@ def read_risk(value: Any, scope: Scope) -> tuple[RiskRules, dict[str, Any]]:
         target=levels["target"],
         trail=levels["trail"],
         trail_after_r=after_r,
-        max_bars=section.quantity("max_bars", Bounds(1, MAX_BARS, whole=True)),
-        cooldown_bars=section.quantity("cooldown_bars", Bounds(0, MAX_BARS, whole=True), 0.0)
-        or 0.0,
+        max_bars=section.quantity("max_bars", BARS),
+        cooldown_bars=section.quantity("cooldown_bars", COOLDOWN, 0.0) or 0.0,
         daily_loss_halt_percent=_halt(section, "daily_loss_halt"),
         drawdown_halt_percent=_halt(section, "portfolio_drawdown_halt"),
     )
@@ -180,12 +184,12 @@ def read_orders(value: Any, scope: Scope) -> tuple[OrderRules, dict[str, Any]]:
         }
     else:
         section.choice("entry", ("market",), "market")
-    valid_bars = holder.quantity("valid_bars", Bounds(1, MAX_BARS, whole=True), 1.0) or 1.0
+    valid_bars = holder.quantity("valid_bars", BARS, 1.0) or 1.0
     through = holder.flag("limit_through", default=False)
     _refuse_unused(holder, kind, valid_bars, through=through)
     section.canonical |= {key: holder.canonical.get(key) for key in ("valid_bars", "limit_through")}
-    fill = section.choice("fill", ("next_open", "this_close"), "next_open")
-    ambiguity = section.choice("on_ambiguous_bar", ("worst", "best", "path"), "worst")
+    fill = section.choice("fill", FILLS, FILLS[0])
+    ambiguity = section.choice("on_ambiguous_bar", AMBIGUITIES, AMBIGUITIES[0])
     _warn_of_optimism(section, fill, ambiguity)
     rule = OrderRules(
         kind, price, valid_bars, through, Fill[fill.upper()], Ambiguity[ambiguity.upper()]
