@@ -54,10 +54,12 @@ up: warm  ## Run the platform until Ctrl-C: make up PORT=8000 DATA=folder
 
 PACKAGES := $(wildcard core web workers scheduler migrations)
 
-check: .venv/dev  ## Lint, format, types
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
+check: .venv/dev  ## Lint, format, types, imports, house rules
+	@$(BIN)/ruff check -q .
+	@$(BIN)/ruff format -q --check .
+	@$(BIN)/mypy --no-error-summary $(addprefix -p ,$(PACKAGES))
+	@$(BIN)/lint-imports | tail -n 2
+	@$(BIN)/python tests/laws/house_rules.py
 
 fix: .venv/dev  ## Mend what the linter and the formatter can
 	@$(BIN)/ruff check --fix .

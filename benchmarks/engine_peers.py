@@ -17,8 +17,8 @@ from engine_bars import CASH, FAST, SLOW, bars, crosses
 
 
 def backtesting_py(prices: dict[str, np.ndarray]) -> Callable[[], int]:
-    from backtesting import Backtest, Strategy  # noqa: PLC0415
-    from backtesting.lib import crossover  # noqa: PLC0415
+    from backtesting import Backtest, Strategy
+    from backtesting.lib import crossover
 
     class Cross(Strategy):
         def init(self) -> None:
@@ -37,7 +37,7 @@ def backtesting_py(prices: dict[str, np.ndarray]) -> Callable[[], int]:
 
 
 def vectorbt(prices: dict[str, np.ndarray], engine: str) -> Callable[[], int]:
-    import vectorbt as vbt  # noqa: PLC0415
+    import vectorbt as vbt
 
     close = pd.Series(prices["close"])
 
@@ -59,7 +59,7 @@ def vectorbt(prices: dict[str, np.ndarray], engine: str) -> Callable[[], int]:
 
 
 def backtrader(prices: dict[str, np.ndarray]) -> Callable[[], int]:
-    import backtrader as bt  # noqa: PLC0415
+    import backtrader as bt
 
     class Cross(bt.Strategy):
         def __init__(self) -> None:

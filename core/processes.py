@@ -109,7 +109,7 @@ class Supervisor:
     def _start(self, program: Program) -> None:
         output = program.log_file.open("ab") if program.log_file else None
         try:
-            program.process = subprocess.Popen(  # noqa: S603 - the Procfile's own command lines
+            program.process = subprocess.Popen(
                 program.command,
                 env=dict(program.environment),
                 cwd=program.folder,
@@ -117,7 +117,7 @@ class Supervisor:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - one prctl call
+                preexec_fn=die_with_parent(signal.SIGTERM),
             )
         finally:
             if output is not None:

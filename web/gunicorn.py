@@ -2,7 +2,7 @@
 
 import os
 
-bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"  # noqa: S104 - a PaaS routes to it
+bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"
 worker_class = "gevent"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_connections = 1_000
@@ -17,6 +17,6 @@ loglevel = "warning"
 
 def post_worker_init(_worker: object) -> None:
     """Close the event streams when the worker is told to stop, or it would wait for them."""
-    from web.api.events import close_streams_on_sigterm  # noqa: PLC0415 - after gevent's patches
+    from web.api.events import close_streams_on_sigterm
 
     close_streams_on_sigterm()

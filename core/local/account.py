@@ -87,7 +87,7 @@ class Account:
 
     def run(self, command: Sequence[str]) -> None:
         """Run a program to its end as the account; CalledProcessError carries its output."""
-        subprocess.run(  # noqa: S603 - our own binaries with our own arguments
+        subprocess.run(
             command, check=True, capture_output=True, text=True, cwd="/", **self._identity()
         )
 
@@ -95,14 +95,14 @@ class Account:
         self, command: Sequence[str], *, log: IO[bytes], dies_by: signal.Signals
     ) -> subprocess.Popen[bytes]:
         """Start a server as the account; it gets the signal `dies_by` when this process dies."""
-        return subprocess.Popen(  # noqa: S603 - our own binaries with our own arguments
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd="/",
             start_new_session=True,
-            preexec_fn=die_with_parent(dies_by),  # noqa: PLW1509 - one prctl call, no lock taken
+            preexec_fn=die_with_parent(dies_by),
             **self._identity(),
         )
 

@@ -68,8 +68,8 @@ def run_platform(*, port: int, data: Path | None) -> int:
             signal.signal(number, platform.supervisor.stop)
         platform.wait_until_ready()
         if not platform.supervisor.stopping:
-            print(f"ready {platform.url}", flush=True)  # noqa: T201 - what `up` promises
-            print(f"logs  {platform.data}/logs   (Ctrl-C stops)", flush=True)  # noqa: T201
+            print(f"ready {platform.url}", flush=True)
+            print(f"logs  {platform.data}/logs   (Ctrl-C stops)", flush=True)
         platform.supervisor.run()
     return 0
 
@@ -155,7 +155,7 @@ def _environment(data: Path, port: int, *, honour_environment: bool) -> dict[str
 
 
 def _dotenv(path: Path) -> dict[str, str]:
-    from dotenv import dotenv_values  # noqa: PLC0415 - only where a file may be read
+    from dotenv import dotenv_values
 
     return {name: value for name, value in dotenv_values(path).items() if value is not None}
 
@@ -169,7 +169,7 @@ def _procfile() -> Iterator[tuple[str, list[str]]]:
 def _release(command: list[str], environment: dict[str, str], data: Path) -> None:
     log = data / "logs" / "release.log"
     with log.open("ab") as output:
-        done = subprocess.run(  # noqa: S603 - the Procfile's own release line
+        done = subprocess.run(
             command, env=environment, cwd=ROOT, stdout=output, stderr=output, check=False
         )
     if done.returncode:
@@ -192,7 +192,7 @@ def _free_port() -> int:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback address
+        with urllib.request.urlopen(url, timeout=2):
             return True
     except (urllib.error.URLError, OSError):
         return False

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from uuid import UUID
 
 import psycopg
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError  # noqa: A004
+from sqlalchemy import exc
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from core.errors import UnavailableError
@@ -72,7 +73,7 @@ def _transaction(session: Session, role: str, search_path: str) -> Iterator[None
             _become(session, role, search_path)
             yield
             session.commit()
-    except (OperationalError, InterfaceError, TimeoutError) as error:
+    except (OperationalError, InterfaceError, exc.TimeoutError) as error:
         raise UnavailableError(
             "The database does not answer. Nothing was lost; try again in a moment."
         ) from error

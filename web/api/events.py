@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Iterator
 from queue import Empty
+from types import FrameType
 
 from flask import Response, g, request
 from flask.views import MethodView
@@ -144,9 +145,9 @@ def close_streams_on_sigterm() -> None:
     """End every stream of this process when it is told to stop."""
     before = signal.getsignal(signal.SIGTERM)
 
-    def stop(number: int, frame: object) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         HUB.close()
         if callable(before):
-            before(number, frame)  # type: ignore[arg-type]
+            before(number, frame)
 
     signal.signal(signal.SIGTERM, stop)

@@ -20,6 +20,7 @@ from core.logging import bind
 from core.tenancy.resolution import Signals, TenantRef, resolve
 
 PUBLIC = "public"
+_DECLARED = "permission"
 _READING = (":read",)
 _WHILE_SUSPENDED = ("billing:write",)
 
@@ -42,7 +43,7 @@ def requires(permission: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             return view(*args, **kwargs)
 
         documented = guarded if permission == PUBLIC else _documented(permission)(guarded)
-        documented.permission = permission  # type: ignore[attr-defined]
+        vars(documented)[_DECLARED] = permission
         return documented
 
     return declare
@@ -54,7 +55,7 @@ def _documented(permission: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 def permission_of(view: Callable[..., Any]) -> str | None:
     """Answer what a route declared, None where it forgot to."""
-    return getattr(view, "permission", None)
+    return getattr(view, _DECLARED, None)
 
 
 def caller() -> Principal:
