@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,8 +49,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _start_servers() -> tuple[LocalPostgres, LocalValkey, Path]:
     account = Account.current()
-    account.own(account.home)
-    folder = account.own(Path(tempfile.mkdtemp(prefix="t-", dir=account.home)))
+    folder = account.fresh_folder("t-")
     postgres = LocalPostgres(account, folder / "postgres", folder / "s")
     valkey = LocalValkey(account, folder / "valkey", folder / "s")
     postgres.start()

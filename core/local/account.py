@@ -33,17 +33,25 @@ class Account:
         data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
         return cls(None, Path(data_home) / "neozork")
 
+    def fresh_folder(self, prefix: str) -> Path:
+        """Make a new folder that the account owns and can reach, and answer it."""
+        self._open_home()
+        return self.own(Path(tempfile.mkdtemp(prefix=prefix, dir=self.home)))
+
     def own(self, folder: Path) -> Path:
         """Make a folder of mode 0700 that the account owns and can reach, and answer it."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        if self.name is not None:
-            self.home.chmod(0o755)
+        self._open_home()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.name is not None:
             entry = pwd.getpwnam(self.name)
             os.chown(folder, entry.pw_uid, entry.pw_gid)
         folder.chmod(0o700)
         return folder
+
+    def _open_home(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        if self.name is not None:
+            self.home.chmod(0o755)
 
     def user_ids(self) -> set[int]:
         """Answer who may own the folders: the caller, and the account where it is another."""

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import secrets
 import shlex
 import shutil
 import signal
@@ -22,12 +21,15 @@ from pathlib import Path
 from core.errors import ConfigurationError
 from core.local.account import Account
 from core.local.postgres import LocalPostgres
+from core.local.secrets import kept_secret
 from core.local.valkey import LocalValkey
+from core.logging import get_logger
 from core.processes import Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 _READY_WITHIN_S = 60.0
 _LOCK = "lock"
+log = get_logger(__name__)
 
 
 @dataclass
@@ -53,6 +55,13 @@ class Platform:
             self.supervisor.look()
             time.sleep(0.05)
 
+    def mend_servers(self) -> None:
+        """Start again a server that died; what needs it waits for it."""
+        for server in self.servers:
+            if server.process is not None and server.process.poll() is not None:
+                log.warning("server_died", server=type(server).__name__)
+                server.start()
+
 
 def default_data(account: Account) -> Path:
     """Answer the folder that belongs to this checkout when none is named."""
@@ -70,7 +79,7 @@ def run_platform(*, port: int, data: Path | None) -> int:
         if not platform.supervisor.stopping:
             print(f"ready {platform.url}", flush=True)
             print(f"logs  {platform.data}/logs   (Ctrl-C stops)", flush=True)
-        platform.supervisor.run()
+        platform.supervisor.run(platform.mend_servers)
     return 0
 
 
@@ -147,7 +156,7 @@ def _environment(data: Path, port: int, *, honour_environment: bool) -> dict[str
     environment["PYTHONPATH"] = str(ROOT)
     environment.setdefault("HOST", "127.0.0.1")
     for name in ("JWT_SECRET_KEY", "RESULT_SIGNING_KEY"):
-        environment.setdefault(name, _kept_secret(data / f"{name.lower()}.secret"))
+        environment.setdefault(name, kept_secret(data / f"{name.lower()}.secret"))
     if "AWS_S3_BUCKET" not in environment:
         environment.setdefault("STORAGE_URL", f"file://{data}/blobs")
     environment.setdefault("WORKER_CACHE_DIR", str(data / "cache"))
@@ -175,13 +184,6 @@ def _release(command: list[str], environment: dict[str, str], data: Path) -> Non
     if done.returncode:
         last = log.read_text(errors="replace").strip().splitlines()[-3:]
         raise ConfigurationError("The migration failed:\n" + "\n".join(last))
-
-
-def _kept_secret(path: Path) -> str:
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32))
-    return path.read_text()
 
 
 def _free_port() -> int:

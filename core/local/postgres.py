@@ -7,7 +7,6 @@ create roles, as on a managed database.
 
 import importlib.util
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -23,12 +22,15 @@ from psycopg import sql
 
 from core.errors import ConfigurationError
 from core.local.account import Account
+from core.local.secrets import kept_secret
 
 OWNER = "neozork_owner"
 DATABASE = "neozork"
 _SUPERUSER = "postgres"
 _STARTS_WITHIN_S = 30.0
+_OTHERS_END_WITHIN_S = 10.0
 _STOPS_WITHIN_S = 20.0
+_LOOK_EVERY_S = 0.03
 
 
 def find_binaries(account: Account) -> Path:
@@ -76,28 +78,17 @@ class LocalPostgres:
         binaries = find_binaries(self.account)
         self.account.own(self.data)
         self.account.own(self.sockets)
-        fresh = not (self.data / "cluster" / "PG_VERSION").exists()
-        if fresh:
+        if not (self.data / "cluster").exists():
             self._make_cluster(binaries)
-        with (self.data / "postgres.log").open("ab") as log:
-            self._process = self.account.spawn(
-                [
-                    str(binaries / "postgres"),
-                    "-D",
-                    str(self.data / "cluster"),
-                    "-c",
-                    "listen_addresses=",
-                    "-c",
-                    f"unix_socket_directories={self.sockets}",
-                    "-c",
-                    "unix_socket_permissions=0700",
-                    "-c",
-                    "max_connections=200",
-                ],
-                log=log,
-                dies_by=signal.SIGINT,
-            )
-        self._wait_until_ready()
+        command = [
+            str(binaries / "postgres"),
+            *("-D", str(self.data / "cluster")),
+            *("-c", "listen_addresses="),
+            *("-c", f"unix_socket_directories={self.sockets}"),
+            *("-c", "unix_socket_permissions=0700"),
+            *("-c", "max_connections=200"),
+        ]
+        self._spawn_until_ready(command)
         self._make_owner()
 
     def stop(self) -> None:
@@ -124,7 +115,9 @@ class LocalPostgres:
         return psycopg.connect(self.url(_SUPERUSER, database), autocommit=True)
 
     def _make_cluster(self, binaries: Path) -> None:
-        shutil.rmtree(self.data / "cluster", ignore_errors=True)
+        """Make the cluster under another name first: one that was begun is no cluster."""
+        making = self.data / "making"
+        shutil.rmtree(making, ignore_errors=True)
         password_file = self.data / "superuser.password"
         password_file.write_text(self._secret(_SUPERUSER))
         if self.account.name is not None:
@@ -133,7 +126,7 @@ class LocalPostgres:
             self.account.run(
                 [
                     str(binaries / "initdb"),
-                    *("-D", str(self.data / "cluster"), "-U", _SUPERUSER),
+                    *("-D", str(making), "-U", _SUPERUSER),
                     *("-A", "scram-sha-256", f"--pwfile={password_file}"),
                     *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
                 ]
@@ -142,45 +135,45 @@ class LocalPostgres:
             raise ConfigurationError(f"initdb failed: {error.stderr.strip()}") from error
         finally:
             password_file.unlink()
+        making.rename(self.data / "cluster")
 
     def _secret(self, user: str) -> str:
-        kept = self.data / f"{user}.secret"
-        if not kept.exists():
-            kept.touch(mode=0o600)
-            kept.write_text(secrets.token_hex(24))
-        return kept.read_text()
+        return kept_secret(self.data / f"{user}.secret")
 
-    def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + _STARTS_WITHIN_S
-        while True:
-            with suppress(psycopg.OperationalError):
-                self.connect_as_superuser().close()
-                return
-            ended = self._process is None or self._process.poll() is not None
-            if ended or time.monotonic() > deadline:
-                raise ConfigurationError(
-                    f"Postgres does not start; its last words are in {self.data}/postgres.log"
-                )
-            time.sleep(0.02)
+    def _spawn_until_ready(self, command: list[str]) -> None:
+        """Start the server; again where it ends at once, while a killed one's backends live."""
+        began = time.monotonic()
+        with (self.data / "postgres.log").open("ab") as log:
+            while time.monotonic() < began + _STARTS_WITHIN_S:
+                if self._process is None or self._process.poll() is not None:
+                    if time.monotonic() > began + _OTHERS_END_WITHIN_S:
+                        break
+                    self._process = self.account.spawn(command, log=log, dies_by=signal.SIGINT)
+                with suppress(psycopg.OperationalError):
+                    self.connect_as_superuser().close()
+                    return
+                time.sleep(_LOOK_EVERY_S)
+        raise ConfigurationError(
+            f"Postgres does not start; its last words are in {self.data}/postgres.log"
+        )
 
     def _make_owner(self) -> None:
+        role, password = sql.Identifier(OWNER), sql.Literal(self._secret(OWNER))
         with self.connect_as_superuser() as connection:
-            known = connection.execute(
-                "SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]
-            ).fetchone()
-            if known:
+            ask = "SELECT 1 FROM pg_database WHERE datname = %s"
+            if connection.execute(ask, [DATABASE]).fetchone():
                 return
             self.forbid_set_config("template1")
+            ask = "SELECT 1 FROM pg_roles WHERE rolname = %s"
+            if not connection.execute(ask, [OWNER]).fetchone():
+                connection.execute(sql.SQL("CREATE ROLE {}").format(role))
             connection.execute(
-                sql.SQL("CREATE ROLE {} LOGIN CREATEROLE CREATEDB PASSWORD {}").format(
-                    sql.Identifier(OWNER), sql.Literal(self._secret(OWNER))
+                sql.SQL("ALTER ROLE {} LOGIN CREATEROLE CREATEDB PASSWORD {}").format(
+                    role, password
                 )
             )
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {}").format(
-                    sql.Identifier(DATABASE), sql.Identifier(OWNER)
-                )
-            )
+            database = sql.Identifier(DATABASE)
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, role))
 
     def forbid_set_config(self, database: str) -> None:
         """Take from all roles the function by which a statement could change its own role."""
