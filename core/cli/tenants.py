@@ -16,15 +16,14 @@ def tenant() -> None:
 @click.option("--subdomain", required=True, help="Its slug: a host name of its own.")
 @click.option("--admin-email", required=True, help="The mail of its first admin.")
 @click.option(
-    "--admin-password-stdin",
-    is_flag=True,
-    help="Read the admin's password from standard input; else print a one-time link.",
+    "--admin-password",
+    help="Their password, - to read it from standard input; without one a one-time link is made.",
 )
-def create(name: str, subdomain: str, admin_email: str, admin_password_stdin: bool) -> None:
+def create(name: str, subdomain: str, admin_email: str, admin_password: str | None) -> None:
     """Make a firm with its first admin, ready to use."""
     from core.identity.signup import create_tenant
 
-    password = sys.stdin.readline().rstrip("\n") if admin_password_stdin else None
+    password = sys.stdin.readline().rstrip("\n") if admin_password == "-" else admin_password
     made = create_tenant(
         name=name, subdomain=subdomain, admin_email=admin_email, admin_password=password
     )

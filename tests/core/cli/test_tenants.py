@@ -36,6 +36,18 @@ def test_a_firm_is_made_changed_and_its_log_verified(
     assert (broken.exit_code, "at entry 2" in broken.output) == (1, True)
 
 
+@pytest.mark.parametrize(("given", "typed"), [(PASSWORD, ""), ("-", f"{PASSWORD}\n")])
+def test_a_firm_is_made_with_its_admins_password(given: str, typed: str) -> None:
+    slug, mail = a_slug(), a_mail()
+    asked = ["create", "--name", "Acme", "--subdomain", slug, "--admin-email", mail]
+    made = CliRunner().invoke(tenant, [*asked, "--admin-password", given], input=typed)
+    assert made.exit_code == 0, made.output
+    document = json.loads(made.output)
+    assert document["password_path"] is None
+    ref = a_ref(UUID(document["tenant"]["id"]))
+    assert login(ref, email=mail, password=PASSWORD, address=None)
+
+
 def test_an_operator_is_made_without_the_password_on_the_command_line() -> None:
     mail = a_mail()
     made = CliRunner().invoke(createsuperuser, ["--email", mail], input=f"{PASSWORD}\n{PASSWORD}\n")
