@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 TESTS ?= -n 2 --dist loadgroup
 LOCKS := requirements/build.txt requirements.txt requirements/local.txt requirements/dev.txt
 
-.PHONY: help demo up check fix test warm lock
+.PHONY: help demo up migrate check fix test verify openapi warm lock
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -50,6 +50,9 @@ demo: warm  ## Show the platform: sign-up, upload, two backtests over REST, a re
 up: warm  ## Run the platform until Ctrl-C: make up PORT=8000 DATA=folder
 	@exec $(BIN)/neozork up --port $(PORT) $(if $(DATA),--data "$(DATA)")
 
+migrate: .venv/local  ## Bring the database of DATABASE_URL up to date
+	@$(BIN)/neozork migrate
+
 # --- every day -----------------------------------------------------------------------------
 
 PACKAGES := $(wildcard core web workers scheduler migrations)
@@ -67,6 +70,12 @@ fix: .venv/dev  ## Mend what the linter and the formatter can
 
 test: .venv/dev  ## Run all tests on real servers of their own
 	@$(PYTEST) $(TESTS)
+
+openapi: .venv/dev  ## Write what the API says of itself to docs/api
+	@NEOZORK_ENV_FILE= $(BIN)/flask --app web.wsgi openapi write docs/api/openapi.json
+
+verify: .venv/dev  ## What is generated is current: openapi.json, both migration trees
+	@$(PYTEST) tests/laws/test_generated.py tests/migrations
 
 warm: .venv/local  ## Compile the engine where its cache is empty
 	@$(BIN)/python -m core.trading.backtest.warm

@@ -5,6 +5,8 @@ import sys
 
 import click
 
+_STANDARD_INPUT = "-"
+
 
 @click.group()
 def tenant() -> None:
@@ -23,7 +25,9 @@ def create(name: str, subdomain: str, admin_email: str, admin_password: str | No
     """Make a firm with its first admin, ready to use."""
     from core.identity.signup import create_tenant
 
-    password = sys.stdin.readline().rstrip("\n") if admin_password == "-" else admin_password
+    password = (
+        sys.stdin.readline().rstrip("\n") if admin_password == _STANDARD_INPUT else admin_password
+    )
     made = create_tenant(
         name=name, subdomain=subdomain, admin_email=admin_email, admin_password=password
     )

@@ -1,4 +1,6 @@
-"""Real bars with a clear licence, from packages that are installed for the demo and the tests.
+"""Real bars with a clear licence: `python -m core.local.samples AAPL|AAPL-raw|EURUSD > FILE.csv`.
+
+They come from packages that are installed for the demo and the tests.
 
 AAPL daily, 3,270 bars from 2000-03-01 on: `bokeh_sampledata` (recorded as public domain).
 EURUSD hourly, 6,225 bars of 2017, times in UTC without an offset: `gym-anytrading` (MIT).
@@ -8,6 +10,7 @@ import csv
 import gzip
 import importlib.metadata
 import io
+import sys
 from pathlib import Path
 
 from core.errors import ConfigurationError
@@ -66,3 +69,11 @@ def _installed_file(package: str, name: str) -> Path:
         f"The sample data come with the package {package}, which is not installed here: "
         "run `make demo`, or `pip install neozork[local]`."
     )
+
+
+if __name__ == "__main__":
+    _SAMPLES = {"AAPL": aapl_daily_csv, "AAPL-raw": aapl_daily_raw_csv, "EURUSD": eurusd_hourly_csv}
+    if sys.argv[1:] and sys.argv[1] in _SAMPLES:
+        sys.stdout.buffer.write(_SAMPLES[sys.argv[1]]())
+    else:
+        sys.exit(f"usage: python -m core.local.samples {'|'.join(_SAMPLES)} > FILE.csv")
