@@ -119,11 +119,11 @@ class Settings(BaseSettings):
             for name in ("database_url", "redis_url", "jwt_secret_key", "result_signing_key")
             if getattr(self, name) is None
         ]
-        secret = self.jwt_secret_key.get_secret_value() if self.jwt_secret_key else ""
-        if secret and not _is_strong(secret):
-            faults.append(
-                f"JWT_SECRET_KEY is weak: take {MINIMUM_SECRET_LENGTH} random characters or more"
-            )
+        faults += [
+            f"{name.upper()} is weak: take {MINIMUM_SECRET_LENGTH} random characters or more"
+            for name in ("jwt_secret_key", "result_signing_key")
+            if getattr(self, name) and not _is_strong(self.required(name))
+        ]
         if not self.aws_s3_bucket and (self.storage_url or "file:").startswith("file:"):
             faults.append("blobs on a local folder are lost with the machine: set AWS_S3_BUCKET")
         if faults:
