@@ -4,6 +4,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
+# Trust what the machine trusts, as pip does: a firm's own registry may have a firm's own authority.
+ifneq ($(wildcard /etc/ssl/certs),)
+export UV_SYSTEM_CERTS ?= 1
+endif
 PORT ?= 8000
 PYTEST := $(BIN)/python -m pytest
 TESTS ?= -n 2 --dist loadgroup
