@@ -45,7 +45,7 @@ def warm() -> None:
 
 
 if __name__ == "__main__":
-    if not cache_directory().exists():
+    if not any(cache_directory().rglob("*.nbi")):
         sys.stdout.write("→ compiling the engine, once: about half a minute\n")
         sys.stdout.flush()
     warm()
