@@ -1,0 +1,84 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.processes import Program, Supervisor
+
+PATIENCE_S = 20.0
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+time.sleep(60)
+"""
+SUPERVISE = """
+import sys
+from core.processes import Program, Supervisor
+program = Program("child", [sys.executable, "-c", "import time; time.sleep(60)"])
+Supervisor([program]).run(lambda: print(program.process.pid, flush=True))
+"""
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.02)
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def a_program(code: str, log: Path | None = None) -> Program:
+    return Program("child", [sys.executable, "-c", code], log_file=log)
+
+
+def test_what_dies_is_started_again_and_what_dies_at_once_waits_longer_each_time() -> None:
+    program = a_program("raise SystemExit(3)")
+    supervisor = Supervisor([program])
+    waits: list[float] = []
+    deadline = time.monotonic() + PATIENCE_S
+    while len(waits) < 3 and time.monotonic() < deadline:
+        supervisor.look()
+        if not waits or program.wait_s != waits[-1]:
+            waits.append(program.wait_s)
+        time.sleep(0.01)
+    supervisor.stop_all()
+    assert waits == sorted(waits)
+    assert waits[-1] >= 4 * waits[0]
+
+
+def test_stopping_kills_what_does_not_listen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.processes.STOP_WITHIN_S", 0.3)
+    program = a_program(STUBBORN, tmp_path / "log")
+    supervisor = Supervisor([program])
+    supervisor.look()
+    until(lambda: (tmp_path / "log").read_text() == "up\n")
+    supervisor.stop_all()
+    assert program.process is not None
+    assert program.process.returncode == -signal.SIGKILL
+    assert supervisor.alive("child") == 0
+
+
+def test_no_child_outlives_a_supervisor_that_was_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SUPERVISE], stdout=subprocess.PIPE, text=True
+    ) as supervisor:
+        assert supervisor.stdout is not None
+        child = int(supervisor.stdout.readline())
+        assert not gone(child)
+        os.kill(supervisor.pid, signal.SIGKILL)
+        supervisor.communicate()
+    until(lambda: gone(child))
