@@ -100,7 +100,8 @@ def _set_local(session: Session, role: str, search_path: str) -> None:
         with raw.pipeline():
             # Both are ours: a hex uuid behind a prefix, or a constant.
             raw.execute(f"SET LOCAL ROLE {role}".encode())
-            raw.execute(f"SET LOCAL search_path = {search_path}".encode())
+            # Unnamed, pg_temp comes first: a table left in the connection would hide ours.
+            raw.execute(f"SET LOCAL search_path = {search_path}, pg_temp".encode())
     except psycopg.OperationalError as error:
         lost = raw.closed or raw.broken
         if lost:

@@ -1,47 +1,194 @@
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from uuid import UUID
+
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from core.jobs.kinds import RUN_BACKTEST
-from core.jobs.models import Job
-from core.jobs.submit import submit_job
+from core.errors import UnavailableError
+from core.settings import get_settings
+from core.tenancy.engine import app_engine
 from core.tenancy.models import Tenant
-from core.tenancy.roles import tenant_role
-from core.tenancy.session import open_platform_session, open_session
+from core.tenancy.roles import PLATFORM_ROLE, tenant_role
+from core.tenancy.session import TenantSession, open_session
 from tests.builders import a_tenant
+from tests.core.tenancy.planting import Connection, Firms
 
 pytestmark = pytest.mark.usefixtures("database")
 
 
-def test_a_session_is_its_tenants_role_in_its_schema() -> None:
-    tenant = a_tenant()
+@pytest.fixture(scope="module")
+def firms(database: str) -> Firms:
+    del database
+    return Firms(a_tenant(), a_tenant())
+
+
+def _asked(session: TenantSession, statement: str) -> object:
+    return session.scalar(text(statement))
+
+
+def test_a_session_is_its_tenants_role_in_its_schema(firms: Firms) -> None:
+    role = tenant_role(firms.mine)
+    assert _who(firms.mine) == (role, role, [firms.mine])
+
+
+def test_a_session_that_was_rolled_back_in_its_block_has_no_tenant_any_more(firms: Firms) -> None:
+    with open_session(firms.mine) as session:
+        session.rollback()
+        with pytest.raises(DBAPIError, match="permission denied"):
+            session.scalars(select(Tenant.id))
+
+
+def _backend() -> tuple[int, str, str]:
+    """Answer the pooled connection as it is handed out, before any session has set it up."""
+    with app_engine().connect() as connection:
+        query = "SELECT pg_backend_pid(), current_user, current_setting('search_path')"
+        pid, role, path = connection.exec_driver_sql(query).one()
+    return pid, role, path
+
+
+@pytest.fixture
+def one_connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A pool that hands out one and the same connection, as long as it lives."""
+    monkeypatch.setenv("DATABASE_POOL_SIZE", "1")
+    get_settings.cache_clear()
+    yield
+    app_engine().dispose()
+    monkeypatch.undo()
+    get_settings.cache_clear()
+
+
+@pytest.mark.usefixtures("one_connection")
+@pytest.mark.parametrize("way", ["commit", "error", "refused", "rollback", "savepoint"])
+def test_a_pool_keeps_no_role_and_no_search_path(way: str, firms: Firms) -> None:
+    before = _backend()
+    with suppress(ZeroDivisionError, ProgrammingError), open_session(firms.mine) as session:
+        assert _asked(session, "SELECT pg_backend_pid()") == before[0]
+        if way == "error":
+            raise ZeroDivisionError
+        if way == "refused":
+            _asked(session, "SELECT 1 FROM users")
+        if way == "rollback":
+            session.rollback()
+        if way == "savepoint":
+            session.begin_nested()
+    assert _backend() == before
+    assert before[1:] == ("neozork_app", '"$user", public')
+
+
+def _killed(session: TenantSession, superuser: Connection) -> None:
+    pid = _asked(session, "SELECT pg_backend_pid()")
+    superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    _asked(session, "SELECT 1")
+
+
+@pytest.mark.usefixtures("one_connection")
+def test_a_killed_backend_leaves_its_tenant_behind(firms: Firms, as_superuser: Connection) -> None:
+    before, _, _ = _backend()
+    with pytest.raises(UnavailableError), open_session(firms.mine) as session:
+        _killed(session, as_superuser)
+    with open_session(firms.theirs) as session:
+        assert _asked(session, "SELECT current_user") == tenant_role(firms.theirs)
+    now, role, _ = _backend()
+    assert now != before
+    assert role == "neozork_app"
+
+
+@pytest.mark.usefixtures("one_connection")
+def test_a_table_left_in_a_pooled_connection_hides_no_tenants_table(firms: Firms) -> None:
+    with open_session(firms.mine) as session:
+        session.execute(text("CREATE TEMP TABLE strategies (id uuid, name text)"))
+        session.execute(text("GRANT ALL ON strategies TO PUBLIC"))
+        pid = _asked(session, "SELECT pg_backend_pid()")
+    with open_session(firms.theirs) as session:
+        assert _asked(session, "SELECT pg_backend_pid()") == pid
+        schema = _asked(
+            session,
+            "SELECT relnamespace::regnamespace::text FROM pg_class"
+            " WHERE oid = 'strategies'::regclass",
+        )
+    assert schema == tenant_role(firms.theirs)
+
+
+def _who(tenant: UUID) -> tuple[str, str, list[UUID]]:
     with open_session(tenant) as session:
-        role, path = session.execute(select(func.current_user(), func.current_schema())).one()
-    assert role == path == tenant_role(tenant)
+        row = session.execute(select(func.current_user(), func.current_schema())).one()
+        return row[0], row[1], list(session.scalars(select(Tenant.id)))
 
 
-def test_a_tenant_sees_its_own_rows_alone() -> None:
-    mine, theirs = a_tenant(), a_tenant()
-    with open_session(theirs) as session:
-        submit_job(session, kind=RUN_BACKTEST, args={})
-    with open_session(mine) as session:
-        assert session.scalars(select(Tenant.id)).all() == [mine]
-        assert session.scalars(select(Job.id)).all() == []
-    with open_platform_session() as session:
-        assert session.scalar(select(func.count()).where(Job.tenant_id == theirs)) == 1
+@pytest.mark.usefixtures("one_connection")
+def test_two_tenants_in_turn_on_one_connection_never_mix(firms: Firms) -> None:
+    pids = set()
+    for turn in range(40):
+        tenant = (firms.mine, firms.theirs)[turn % 2]
+        role = tenant_role(tenant)
+        assert _who(tenant) == (role, role, [tenant])
+        pids.add(_backend()[0])
+    assert len(pids) == 1
 
 
-def test_a_second_statement_behind_the_first_is_refused() -> None:
+@pytest.mark.usefixtures("one_connection")
+def test_threads_of_two_tenants_on_one_pool_never_mix(firms: Firms) -> None:
+    start = threading.Barrier(6)
+
+    def asks(number: int) -> bool:
+        tenant = (firms.mine, firms.theirs)[number % 2]
+        role = tenant_role(tenant)
+        start.wait(10)
+        return all(_who(tenant) == (role, role, [tenant]) for _ in range(30))
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(asks, range(6)))
+
+
+@pytest.mark.parametrize("behind", ["SET ROLE {other}", "RESET ROLE", "COMMIT", "SELECT 2"])
+def test_no_statement_can_be_stacked(behind: str, firms: Firms) -> None:
     with (
         pytest.raises(ProgrammingError, match="multiple commands"),
-        open_session(a_tenant()) as session,
+        open_session(firms.mine) as session,
     ):
-        session.execute(text("select 1; set role neozork_platform"))
+        session.execute(text(f"SELECT 1; {behind.format(other=firms.roles[1])}"))
 
 
-def test_set_config_cannot_change_the_role() -> None:
+@pytest.mark.parametrize("role", ["{other}", PLATFORM_ROLE, "neozork_app", "none"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT set_config('role', '{role}', true)",
+        "UPDATE pg_settings SET setting = '{role}' WHERE name = 'role'",
+        "SELECT query_to_xml('SET LOCAL ROLE {role}', true, true, '')",
+        "SELECT query_to_xml($$SELECT set_config('role', '{role}', true)$$, true, true, '')",
+        "SELECT * FROM ts_stat('SET LOCAL ROLE {role}')",
+        "SELECT * FROM ts_stat($$SELECT to_tsvector(set_config('role', '{role}', true))$$)",
+        "SELECT ts_rewrite('a'::tsquery, 'SET LOCAL ROLE {role}')",
+        "CREATE FUNCTION {own}.become() RETURNS int LANGUAGE sql SET role = '{role}' AS 'SELECT 1'",
+        "ALTER ROLE neozork_app SET role = '{role}'",
+    ],
+)
+def test_no_expression_of_a_statement_can_change_the_role(
+    statement: str, role: str, firms: Firms
+) -> None:
+    own, other = firms.roles
+    said = statement.format(role=role.format(other=other), own=own)
     with (
-        pytest.raises(DBAPIError, match="permission denied for function set_config"),
-        open_session(a_tenant()) as session,
+        pytest.raises(DBAPIError, match=r"permission denied|not allowed|cannot open SET"),
+        open_session(firms.mine) as session,
     ):
-        session.execute(text("select set_config('role', 'neozork_platform', true)"))
+        session.execute(text(said))
+
+
+def test_only_a_statement_of_its_own_changes_the_role_and_then_for_one_transaction(
+    firms: Firms,
+) -> None:
+    # Postgres asks the login, which holds every tenant's role: user text must not be a statement.
+    with open_session(firms.mine) as session:
+        session.execute(text(f"SET LOCAL ROLE {firms.roles[1]}"))
+        assert session.scalars(select(Tenant.id)).all() == [firms.theirs]
+    with open_session(firms.mine) as session:
+        assert session.scalars(select(Tenant.id)).all() == [firms.mine]
+        session.execute(text("RESET ROLE"))
+        with pytest.raises(DBAPIError, match="permission denied"):
+            session.scalars(select(Tenant.id)).all()
