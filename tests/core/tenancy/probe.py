@@ -137,19 +137,16 @@ def _declared(role: str, schema: str, relation: str) -> set[str]:
 
 
 def _memberships(connection: Connection, firms: Firms) -> Iterator[str]:
-    login, owner = DEFAULT_LOGIN, _owner(connection)
-    become = [(role, login, False, False, True) for role in (*firms.roles, PLATFORM_ROLE)]
-    grouped = [(TENANT_GROUP, role, False, True, True) for role in firms.roles]
-    roles = [*firms.roles, PLATFORM_ROLE, TENANT_GROUP]
-    kept = [(role, owner, True, False, False) for role in roles]
-    wanted = {*become, *grouped, *kept}
-    found = set(connection.execute(_MEMBERS, [roles, [*roles, login]]).fetchall())
+    """Compare what the login and the roles are members of to what each must be, and how."""
+    become = [(role, DEFAULT_LOGIN, False, False, True) for role in (*firms.roles, PLATFORM_ROLE)]
+    wanted = {*become, *((TENANT_GROUP, role, False, True, True) for role in firms.roles)}
+    takers = [*firms.roles, PLATFORM_ROLE, TENANT_GROUP, DEFAULT_LOGIN]
+    found = set(connection.execute(_MEMBERS, [takers]).fetchall())
     for missing in wanted - found:
         yield f"membership is missing: {missing}"
     for other in found - wanted:
-        is_anothers = other[0].startswith("tenant_") and other[1:] == (login, False, False, True)
-        in_group = other[0] == TENANT_GROUP and other[2:] == (False, True, True)
-        if not is_anothers and not (in_group and other[1].startswith("tenant_")):
+        is_other_tenants = other[0].startswith("tenant_") and other[1] == DEFAULT_LOGIN
+        if not is_other_tenants or other[2:] != (False, False, True):
             yield f"membership is too much: {other}"
 
 
@@ -160,12 +157,6 @@ def _catalogue(connection: Connection, firms: Firms) -> Iterator[str]:
     for law, query in _NEVER.items():
         for row in connection.execute(query, asked).fetchall():
             yield f"{law}: {row}"
-
-
-def _owner(connection: Connection) -> str:
-    query = "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'neozork.tenants'::regclass"
-    (owner,) = connection.execute(query).fetchone() or ("",)
-    return str(owner)
 
 
 _TABLE_RIGHTS = [
@@ -195,7 +186,7 @@ _MEMBERS = """
 SELECT held.rolname, member.rolname, admin_option, inherit_option, set_option
 FROM pg_auth_members
 JOIN pg_roles held ON held.oid = roleid JOIN pg_roles member ON member.oid = pg_auth_members.member
-WHERE held.rolname = ANY(%s) OR member.rolname = ANY(%s)
+WHERE member.rolname = ANY(%s)
 """
 _NEVER = {
     "a role has an attribute": """
