@@ -5,19 +5,21 @@ tenant is one transaction. Connects as the owner (`DATABASE_URL`).
 """
 
 import io
+import random
 import sys
+import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, func, or_, select, update
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Connection, Engine, column, func, or_, select, table, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from core.errors import ConfigurationError, NeozorkError
 from core.ids import PLATFORM
@@ -28,20 +30,19 @@ from core.tenancy.engine import owner_engine
 from core.tenancy.models import SHARED_SCHEMA, TenantRelease, TenantSchema
 from core.tenancy.provisioning import birth_script, run_script
 from core.tenancy.roles import (
-    PLATFORM_ROLE,
     SET_CONFIG_ADVICE,
-    TENANT_GROUP,
     access_statements,
-    app_database_url,
     may_set_config,
     tenant_role,
 )
 from core.tenancy.session import open_platform_session
 from migrations.metadata import TENANT
+from migrations.roles import grant_tenants, login_name, make_roles, refuse_unfit
 
 FAILURES_ALLOWED = 5
 _LOCK = 0x6E656F7A  # "neoz"
-_OLDEST_SERVER = 16
+_LOCK_WAIT = "300ms"
+_LOCK_TRIES = 100
 _BACK_OFF = timedelta(seconds=10)
 _INI = Path(__file__).with_name("alembic.ini")
 log = get_logger(__name__)
@@ -59,25 +60,47 @@ class Outcome:
 def migrate() -> Outcome:
     """Bring everything up to date and answer how the tenants fared.
 
-    Raises ConfigurationError where the server or the owner's rights do not suffice.
+    A database that a newer release migrated is left alone: this one keeps working on it. Raises
+    ConfigurationError where the server or the owner's rights do not suffice.
     """
     engine = owner_engine()
     with engine.connect() as lock:
-        lock.execute(select(func.pg_advisory_lock(_LOCK)))
-        _refuse_unfit(lock)
+        # For a transaction, not a session: a PgBouncer would keep the lock of a session for ever.
+        lock.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         with engine.begin() as connection:
-            _make_roles(connection)
+            refuse_unfit(connection)
+            if unknown := _unknown_revisions(connection):
+                log.warning("database_is_newer", revisions=unknown, done="nothing")
+                return Outcome()
+            make_roles(connection)
         command.upgrade(_config("shared"), "head")
+        for statements in access_statements():
+            _patiently(engine, statements)
         with engine.begin() as connection:
-            for statement in access_statements():
-                connection.exec_driver_sql(statement)
+            grant_tenants(connection)
             head = _release_tenant_tree(connection)
         with open_platform_session() as session:
             set_turns(session, PLATFORM, plan=None)
         outcome = migrate_tenants(engine, head)
-        if may_set_config(lock):
-            log.warning("set_config_is_public", advice=SET_CONFIG_ADVICE)
+        with engine.begin() as connection:
+            if may_set_config(connection):
+                log.warning("set_config_is_public", advice=SET_CONFIG_ADVICE)
     return outcome
+
+
+def _patiently(engine: Engine, statements: list[str]) -> None:
+    """Run statements that lock a table; nobody queues for long behind one that must wait."""
+    for tries_left in reversed(range(_LOCK_TRIES)):
+        try:
+            with engine.begin() as connection:
+                for statement in (f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'", *statements):
+                    connection.exec_driver_sql(statement)
+        except OperationalError as error:
+            if not tries_left or not isinstance(error.orig, LockNotAvailable):
+                raise
+            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter, no secret
+        else:
+            return
 
 
 def migrate_tenants(engine: Engine, head: str) -> Outcome:
@@ -88,13 +111,13 @@ def migrate_tenants(engine: Engine, head: str) -> Outcome:
     """
     outcome = Outcome()
     scripts: dict[str, str] = {}
-    seen: set[UUID] = set()
+    last = UUID(int=0)
     while True:
         with engine.begin() as connection:
             behind = connection.execute(
                 select(TenantSchema.tenant_id, TenantSchema.revision)
                 .where(TenantSchema.revision != head, TenantSchema.quarantined_at.is_(None))
-                .where(TenantSchema.tenant_id.not_in(seen))
+                .where(TenantSchema.tenant_id > last)
                 .where(
                     or_(
                         TenantSchema.not_before.is_(None),
@@ -107,7 +130,7 @@ def migrate_tenants(engine: Engine, head: str) -> Outcome:
             ).one_or_none()
             if behind is None:
                 return outcome
-            seen.add(behind.tenant_id)
+            last = behind.tenant_id
             if behind.revision not in scripts:
                 scripts[behind.revision] = _render(f"{behind.revision}:{head}")
             outcome = _migrate_one(
@@ -124,15 +147,14 @@ def _migrate_one(
         with connection.begin_nested():
             run_script(
                 connection,
-                f"SET LOCAL lock_timeout = '300ms'; SET LOCAL search_path = {role};\n{script}"
-                f"\n{_grants(role)}",
+                f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'; SET LOCAL search_path = {role};\n"
+                f"{script}\n{_grants(role)}",
             )
             connection.execute(
                 mine.values(revision=head, failures=0, error=None, updated_at=func.now())
             )
     except Exception as error:  # noqa: BLE001 - psycopg's and SQLAlchemy's alike: kept on the row
         log.warning("tenant_migration_failed", tenant_id=str(tenant_id), error=str(error))
-        connection.exec_driver_sql("RESET search_path")
         failures = connection.scalar(
             mine.values(
                 failures=TenantSchema.failures + 1,
@@ -148,7 +170,7 @@ def _migrate_one(
 
 
 def _grants(role: str) -> str:
-    tables = ", ".join(sorted(table.name for table in TENANT.sorted_tables))
+    tables = ", ".join(sorted(TENANT.tables))
     return f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {role};"
 
 
@@ -163,14 +185,36 @@ def _render(revisions: str) -> str:
     return output.getvalue()
 
 
+def _unknown_revisions(connection: Connection) -> list[str]:
+    """Answer where the database stands in each tree, as far as this release does not know it."""
+    there = func.to_regclass(f"{SHARED_SCHEMA}.tenant_releases").is_not(None)
+    if not connection.scalar(select(there)):
+        return []
+    versions = table("alembic_version", column("version_num"), schema=SHARED_SCHEMA)
+    newest = TenantRelease.created_at.desc()
+    stands = {
+        "shared": connection.scalar(select(versions.c.version_num)),
+        "tenant": connection.scalar(select(TenantRelease.head).order_by(newest).limit(1)),
+    }
+    return [
+        f"{tree} {revision}"
+        for tree, revision in stands.items()
+        if revision is not None and revision not in _known_revisions(tree)
+    ]
+
+
+def _known_revisions(tree: str) -> set[str]:
+    scripts = ScriptDirectory.from_config(_config(tree))
+    return {script.revision for script in scripts.walk_revisions()}
+
+
 def _release_tenant_tree(connection: Connection) -> str:
     """Keep the script from which new tenants are born, and answer the tree's head."""
     head = ScriptDirectory.from_config(_config("tenant")).get_current_head()
     if head is None:
         raise ConfigurationError("The tenant tree has no revision.")
-    login = unquote(urlsplit(app_database_url(get_settings())).username or "")
-    tables = sorted(table.name for table in TENANT.sorted_tables)
-    script = birth_script(_render(f"base:{head}"), tables, login)
+    tables = sorted(TENANT.tables)
+    script = birth_script(_render(f"base:{head}"), tables, login_name())
     release = insert(TenantRelease).values(head=head, script=script)
     connection.execute(
         release.on_conflict_do_update(
@@ -179,44 +223,6 @@ def _release_tenant_tree(connection: Connection) -> str:
         )
     )
     return head
-
-
-def _refuse_unfit(connection: Connection) -> None:
-    version = int((connection.dialect.server_version_info or (0,))[0])
-    if version < _OLDEST_SERVER:
-        raise ConfigurationError(
-            f"Postgres {version} is too old: NeoZork needs {_OLDEST_SERVER} or newer."
-        )
-    may = connection.exec_driver_sql(
-        "SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user"
-    ).scalar()
-    if not may:
-        raise ConfigurationError(
-            "The role of DATABASE_URL may not create roles, and each tenant has one. Say as a "
-            "superuser: ALTER ROLE <that role> CREATEROLE;"
-        )
-
-
-def _make_roles(connection: Connection) -> None:
-    url = urlsplit(app_database_url(get_settings()))
-    login = unquote(url.username or "")
-    connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SHARED_SCHEMA}")
-    known = set(connection.exec_driver_sql("SELECT rolname FROM pg_roles").scalars())
-    for group in (TENANT_GROUP, PLATFORM_ROLE):
-        if group not in known:
-            connection.exec_driver_sql(f"CREATE ROLE {group} NOLOGIN")
-    if get_settings().app_database_url is None:
-        # The password is a hex digest: it carries no quote.
-        verb = "ALTER" if login in known else "CREATE"
-        connection.exec_driver_sql(
-            f"{verb} ROLE {login} LOGIN NOINHERIT PASSWORD '{unquote(url.password or '')}'"
-        )
-    elif login not in known:
-        raise ConfigurationError(
-            f"APP_DATABASE_URL names the role {login}, which does not exist. Make it with "
-            f"CREATE ROLE {login} LOGIN NOINHERIT, or leave APP_DATABASE_URL unset."
-        )
-    connection.exec_driver_sql(f'GRANT {PLATFORM_ROLE} TO "{login}" WITH INHERIT FALSE, SET TRUE')
 
 
 def main() -> int:

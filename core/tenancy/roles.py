@@ -62,15 +62,19 @@ def may_set_config(connection: Connection | Session) -> bool:
     return bool(connection.scalar(allowed))
 
 
-def access_statements() -> list[str]:
-    """Answer the statements that give both roles what each shared model declares, no more."""
-    statements = [
-        f"GRANT USAGE ON SCHEMA {SHARED_SCHEMA} TO {TENANT_GROUP}, {PLATFORM_ROLE}",
+def access_statements() -> list[list[str]]:
+    """Answer, table by table, what gives both roles what each shared model declares, no more.
+
+    The statements of one table belong in one transaction, those of two in two: each locks its
+    table against everybody.
+    """
+    schema = f"GRANT USAGE ON SCHEMA {SHARED_SCHEMA} TO {TENANT_GROUP}, {PLATFORM_ROLE}"
+    models = [mapper.class_ for mapper in SharedBase.registry.mappers]
+    tables = [
+        _table_statements(f"{SHARED_SCHEMA}.{model.__tablename__}", model.access)
+        for model in models
     ]
-    for mapper in SharedBase.registry.mappers:
-        model = mapper.class_
-        statements += _table_statements(f"{SHARED_SCHEMA}.{model.__tablename__}", model.access)
-    return statements
+    return [[schema], *tables]
 
 
 def _table_statements(table: str, access: Access) -> list[str]:
