@@ -65,7 +65,7 @@ def _decode(cursor: str) -> tuple[datetime, UUID]:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         at, row_id = json.loads(text)
         return datetime.fromisoformat(at), UUID(row_id)
-    except (ValueError, TypeError, AttributeError, binascii.Error):
+    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
         fault = Fault("/cursor", "bad_cursor", "This is no cursor of this list.")
         raise InvalidInputError(
             "The cursor cannot be read. Take `next_cursor` of the page before, unchanged.",
