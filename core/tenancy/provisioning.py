@@ -6,7 +6,7 @@
 from contextlib import closing
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from core.errors import ConfigurationError
 from core.tenancy.engine import owner_engine
@@ -20,10 +20,13 @@ SCHEMA_MARK = "tenant_00000000000000000000000000000000"
 def provision(tenant_id: UUID) -> str:
     """Make a tenant's role and schema, and answer the revision it stands at.
 
-    Doing it again changes nothing: role, schema and version row come and go together.
+    Doing it again, or twice at once, changes nothing: role, schema and version row come and go
+    together.
     """
     engine = owner_engine()
     with engine.begin() as connection:
+        name = func.hashtextextended(tenant_role(tenant_id), 0)
+        connection.execute(select(func.pg_advisory_xact_lock(name)))
         known = connection.scalar(
             select(TenantSchema.revision).where(TenantSchema.tenant_id == tenant_id)
         )
