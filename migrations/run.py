@@ -5,7 +5,6 @@ tenant is one transaction. Connects as the owner (`DATABASE_URL`).
 """
 
 import io
-import random
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -13,10 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, Engine, column, func, or_, select, table, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -43,6 +42,7 @@ FAILURES_ALLOWED = 5
 _LOCK = 0x6E656F7A  # "neoz"
 _LOCK_WAIT = "300ms"
 _LOCK_TRIES = 100
+_LOCK_PAUSE_S = 0.3
 _BACK_OFF = timedelta(seconds=10)
 _INI = Path(__file__).with_name("alembic.ini")
 log = get_logger(__name__)
@@ -96,9 +96,9 @@ def _patiently(engine: Engine, statements: list[str]) -> None:
                 for statement in (f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'", *statements):
                     connection.exec_driver_sql(statement)
         except OperationalError as error:
-            if not tries_left or not isinstance(error.orig, LockNotAvailable):
+            if not tries_left or not isinstance(error.orig, psycopg.errors.LockNotAvailable):
                 raise
-            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter, no secret
+            time.sleep(_LOCK_PAUSE_S)
         else:
             return
 
@@ -153,7 +153,7 @@ def _migrate_one(
             connection.execute(
                 mine.values(revision=head, failures=0, error=None, updated_at=func.now())
             )
-    except Exception as error:  # noqa: BLE001 - psycopg's and SQLAlchemy's alike: kept on the row
+    except (psycopg.Error, DBAPIError) as error:
         log.warning("tenant_migration_failed", tenant_id=str(tenant_id), error=str(error))
         failures = connection.scalar(
             mine.values(
@@ -231,7 +231,7 @@ def main() -> int:
     try:
         outcome = migrate()
     except (NeozorkError, DBAPIError) as error:
-        print(f"neozork migrate: {error}", file=sys.stderr)  # noqa: T201 - a command speaks
+        sys.stderr.write(f"neozork migrate: {error}\n")
         return 1
     log.info(
         "migrated",

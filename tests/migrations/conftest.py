@@ -24,6 +24,7 @@ def own_database(
                 sql.Identifier(name), sql.Identifier(request.param), sql.Identifier(OWNER)
             )
         )
+        app_engine().dispose()
         url = get_settings().required("database_url")
         monkeypatch.setenv("DATABASE_URL", url.replace(f"/{database}?", f"/{name}?"))
         get_settings.cache_clear()

@@ -17,7 +17,7 @@ from core.tenancy.session import open_platform_session, open_session
 from migrations import run
 from tests.builders import a_tenant
 from tests.conftest import _superuser
-from tests.core.tenancy.planting import MODELS
+from tests.laws.isolation.planting import MODELS
 from tests.migrations.releases import a_later_release, start_migrate
 
 pytestmark = pytest.mark.usefixtures("own_database")

@@ -11,7 +11,7 @@ from core.tenancy.models import TenantSchema
 from core.tenancy.provisioning import provision, run_script
 from core.tenancy.roles import tenant_role
 from core.tenancy.session import open_platform_session, open_session
-from tests.core.tenancy.planting import Connection
+from tests.laws.isolation.planting import Connection
 
 pytestmark = pytest.mark.usefixtures("database")
 

@@ -15,7 +15,7 @@ from core.tenancy.models import Tenant
 from core.tenancy.roles import PLATFORM_ROLE, tenant_role
 from core.tenancy.session import TenantSession, open_session
 from tests.builders import a_tenant
-from tests.core.tenancy.planting import Connection, Firms
+from tests.laws.isolation.planting import Connection, Firms
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -53,6 +53,7 @@ def _backend() -> tuple[int, str, str]:
 @pytest.fixture
 def one_connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A pool that hands out one and the same connection, as long as it lives."""
+    app_engine().dispose()
     monkeypatch.setenv("DATABASE_POOL_SIZE", "1")
     get_settings.cache_clear()
     yield

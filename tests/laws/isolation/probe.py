@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from core.tenancy.models import SHARED_SCHEMA, SharedBase
 from core.tenancy.roles import DEFAULT_LOGIN, PLATFORM_ROLE, TENANT_GROUP, tenant_role
 from migrations.metadata import TENANT
-from tests.core.tenancy.planting import MODELS, Connection, Firms, insertion
+from tests.laws.isolation.planting import MODELS, Connection, Firms, insertion
 
 DENIED = "42501"
 TENANT_TABLES = {table.name for table in TENANT.sorted_tables}

@@ -1,9 +1,9 @@
 import pytest
 
 from tests.builders import a_tenant
-from tests.core.tenancy.mutations import MUTATIONS
-from tests.core.tenancy.planting import Connection, Firms, plant
-from tests.core.tenancy.probe import violations
+from tests.laws.isolation.mutations import MUTATIONS
+from tests.laws.isolation.planting import Connection, Firms, plant
+from tests.laws.isolation.probe import violations
 
 pytestmark = pytest.mark.usefixtures("database")
 

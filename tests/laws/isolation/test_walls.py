@@ -17,7 +17,7 @@ from core.settings import get_settings
 from core.tenancy.roles import app_database_url, tenant_role
 from core.tenancy.session import TenantSession, open_platform_session, open_session
 from tests.builders import a_tenant
-from tests.core.tenancy.planting import MODELS, Connection, Firms, insertion
+from tests.laws.isolation.planting import MODELS, Connection, Firms, insertion
 
 pytestmark = pytest.mark.usefixtures("database")
 

@@ -87,6 +87,7 @@ def tenants(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[UUI
         with open_session(tenant) as session:
             session.add(Strategy(name=str(tenant)))
     with _pgbouncer(app_database_url(get_settings())) as through:
+        app_engine().dispose()
         monkeypatch.setenv("APP_DATABASE_URL", through)
         monkeypatch.setenv("DATABASE_POOL_SIZE", str(THREADS))
         get_settings.cache_clear()
