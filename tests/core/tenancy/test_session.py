@@ -2,6 +2,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -146,12 +147,14 @@ def test_threads_of_two_tenants_on_one_pool_never_mix(firms: Firms) -> None:
 
 
 @pytest.mark.parametrize("behind", ["SET ROLE {other}", "RESET ROLE", "COMMIT", "SELECT 2"])
-def test_no_statement_can_be_stacked(behind: str, firms: Firms) -> None:
+@pytest.mark.parametrize("options", [{}, {"stream_results": True}, {"no_parameters": True}])
+def test_no_statement_can_be_stacked(options: dict[str, Any], behind: str, firms: Firms) -> None:
+    stacked = f"SELECT 1; {behind.format(other=firms.roles[1])}"
     with (
         pytest.raises(ProgrammingError, match="multiple commands"),
         open_session(firms.mine) as session,
     ):
-        session.execute(text(f"SELECT 1; {behind.format(other=firms.roles[1])}"))
+        session.execute(text(stacked), execution_options=options)
 
 
 @pytest.mark.parametrize("role", ["{other}", PLATFORM_ROLE, "neozork_app", "none"])
