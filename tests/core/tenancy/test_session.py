@@ -100,6 +100,16 @@ def test_a_killed_backend_leaves_its_tenant_behind(firms: Firms, as_superuser: C
 
 
 @pytest.mark.usefixtures("one_connection")
+def test_a_connection_that_died_in_the_pool_is_replaced_unseen(
+    firms: Firms, as_superuser: Connection
+) -> None:
+    before, _, _ = _backend()
+    as_superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [before])
+    assert _who(firms.mine)[2] == [firms.mine]
+    assert _backend()[0] != before
+
+
+@pytest.mark.usefixtures("one_connection")
 def test_a_table_left_in_a_pooled_connection_hides_no_tenants_table(firms: Firms) -> None:
     with open_session(firms.mine) as session:
         session.execute(text("CREATE TEMP TABLE strategies (id uuid, name text)"))
