@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -22,6 +23,8 @@ _SERVERS = pytest.StashKey[tuple[LocalPostgres, LocalValkey, Path]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
     for name in list(os.environ):
         if name.startswith(("DATABASE_", "APP_DATABASE_", "REDIS_", "AWS_", "STRIPE_", "SENTRY_")):
             del os.environ[name]
