@@ -1,5 +1,3 @@
-from uuid import uuid4
-
 import pytest
 
 from core.ids import RESERVED_SLUGS, is_slug, new_token, token_digest
@@ -12,7 +10,20 @@ def test_a_slug_is_a_label_of_a_host_name(slug: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-a", "a-", "A", "a.b", "a_b", "é", "x" * 64, "a b", "a\n", uuid4().hex, *RESERVED_SLUGS],
+    [
+        "",
+        "-a",
+        "a-",
+        "A",
+        "a.b",
+        "a_b",
+        "é",
+        "x" * 64,
+        "a b",
+        "a\n",
+        "0" * 32,
+        *sorted(RESERVED_SLUGS),
+    ],
 )
 def test_what_is_none_or_could_be_taken_for_another_tenant_is_refused(text: str) -> None:
     assert not is_slug(text)
