@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 from sqlalchemy import exc
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.orm import Session
 
 from core.errors import UnavailableError
@@ -19,6 +19,10 @@ from core.ids import PLATFORM
 from core.tenancy.engine import app_engine
 from core.tenancy.models import SHARED_SCHEMA
 from core.tenancy.roles import PLATFORM_ROLE, tenant_role
+
+# A process that stands still inside a transaction keeps its rows locked; nobody else could take
+# its job, and a dead machine's connection lives for hours. None of ours idles so long.
+IDLE_IN_TRANSACTION_MS = 30_000
 
 
 class TenantSession(Session):
@@ -73,7 +77,10 @@ def _transaction(session: Session, role: str, search_path: str) -> Iterator[None
             _become(session, role, search_path)
             yield
             session.commit()
-    except (OperationalError, InterfaceError, exc.TimeoutError) as error:
+    except (OperationalError, InterfaceError, InternalError, exc.TimeoutError) as error:
+        # An internal error that leaves the connection alive is no absence but a fault of ours.
+        if isinstance(error, InternalError) and not error.connection_invalidated:
+            raise
         raise UnavailableError(
             "The database does not answer. Nothing was lost; try again in a moment."
         ) from error
@@ -102,6 +109,8 @@ def _set_local(session: Session, role: str, search_path: str) -> None:
             raw.execute(f"SET LOCAL ROLE {role}".encode())
             # Unnamed, pg_temp comes first: a table left in the connection would hide ours.
             raw.execute(f"SET LOCAL search_path = {search_path}, pg_temp".encode())
+            idle = IDLE_IN_TRANSACTION_MS
+            raw.execute(f"SET LOCAL idle_in_transaction_session_timeout = {idle}".encode())
     except psycopg.OperationalError as error:
         lost = raw.closed or raw.broken
         if lost:

@@ -11,12 +11,14 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from core.errors import UnavailableError
 from core.settings import get_settings
+from core.tenancy import session as session_module
 from core.tenancy.engine import app_engine
 from core.tenancy.models import Tenant
 from core.tenancy.roles import PLATFORM_ROLE, tenant_role
-from core.tenancy.session import TenantSession, open_session
+from core.tenancy.session import TenantSession, open_platform_session, open_session
 from tests.builders import a_tenant
 from tests.laws.isolation.planting import Connection, Firms
+from tests.programs import until
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -206,3 +208,21 @@ def test_only_a_statement_of_its_own_changes_the_role_and_then_for_one_transacti
         session.execute(text("RESET ROLE"))
         with pytest.raises(DBAPIError, match="permission denied"):
             session.scalars(select(Tenant.id)).all()
+
+
+def test_a_transaction_that_stands_still_is_ended_and_the_next_one_works(
+    as_superuser: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "IDLE_IN_TRANSACTION_MS", 50)
+    alive = "SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+
+    def stand_still() -> None:
+        with open_platform_session() as session:
+            pid = session.scalar(select(func.pg_backend_pid()))
+            until(lambda: not as_superuser.execute(alive, [pid]).fetchall(), "the server's end")
+            session.scalar(select(1))
+
+    with pytest.raises(UnavailableError):
+        stand_still()
+    with open_platform_session() as session:
+        assert session.scalar(select(1)) == 1
