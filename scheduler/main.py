@@ -2,9 +2,10 @@
 
 import signal
 import sys
+import threading
 from datetime import UTC
 
-from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from core.clock import now
@@ -29,11 +30,11 @@ def run_tick(tick: Tick) -> None:
 
 
 def main() -> int:
-    """Tick until SIGTERM; 0 after a clean stop."""
+    """Tick until SIGTERM; 0 once the running tick has ended."""
     settings = get_settings()
     configure_logging(settings, "scheduler")
     start_telemetry(settings, "scheduler")
-    scheduler = BlockingScheduler(timezone=UTC)
+    scheduler = BackgroundScheduler(timezone=UTC)
     for tick in TICKS:
         scheduler.add_job(
             run_tick,
@@ -46,10 +47,15 @@ def main() -> int:
             max_instances=1,
             next_run_time=now(),
         )
+    # A handler that stopped the scheduler itself could meet it as it starts or submits, which
+    # then swallows the call: so it runs beside, and this thread only waits to be told.
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: scheduler.shutdown(wait=False))
+        signal.signal(number, lambda *_: stop.set())
     log.info("scheduler_ready")
     scheduler.start()
+    stop.wait()
+    scheduler.shutdown(wait=True)
     return 0
 
 

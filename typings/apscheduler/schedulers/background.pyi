@@ -2,7 +2,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
-class BlockingScheduler:
+class BackgroundScheduler:
     def __init__(self, *, timezone: tzinfo) -> None: ...
     def add_job(
         self,
