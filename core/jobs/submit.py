@@ -7,8 +7,9 @@ from uuid import UUID
 
 import redis
 import structlog
-from sqlalchemy import event, func, select
+from sqlalchemy import DateTime, bindparam, event, func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from core.ids import PLATFORM
 from core.jobs.kinds import Kind
@@ -17,6 +18,7 @@ from core.tenancy.session import PlatformSession, TenantSession
 from core.valkey import get_valkey
 
 WAKE_CHANNEL = "jobs:wake"
+_TO_WAKE = "queues_to_wake"
 
 
 def submit_job(
@@ -35,27 +37,44 @@ def submit_job(
     """
     tenant_id = session.tenant_id if isinstance(session, TenantSession) else PLATFORM
     values: dict[str, Any] = {
-        "tenant_id": tenant_id,
-        "kind": kind.name,
-        "queue": kind.queue,
-        "uniqueness": kind.uniqueness if key is not None else None,
-        "key": key,
-        "args": args,
-        "failures_allowed": kind.failures_allowed,
-        "not_before": not_before or func.clock_timestamp(),
-        "request_id": structlog.contextvars.get_contextvars().get("request_id"),
-        "created_by": created_by,
+        "given_tenant_id": tenant_id,
+        "given_kind": kind.name,
+        "given_queue": kind.queue,
+        "given_uniqueness": kind.uniqueness if key is not None else None,
+        "given_key": key,
+        "given_args": args,
+        "given_failures_allowed": kind.failures_allowed,
+        "earliest": not_before,
+        "given_request_id": structlog.contextvars.get_contextvars().get("request_id"),
+        "given_created_by": created_by,
     }
     wake_after_commit(session, kind.queue)
     while True:
-        inserted: UUID | None = session.scalar(
-            insert(Job).values(values).on_conflict_do_nothing().returning(Job.id)
-        )
+        inserted: UUID | None = session.scalar(_INSERT, values)
         if inserted is not None:
             return inserted
         known: UUID | None = session.scalar(_same_work(tenant_id, kind, key))
         if known is not None:
             return known
+
+
+_GIVEN = (
+    *("tenant_id", "kind", "queue", "uniqueness", "key", "args", "failures_allowed"),
+    *("request_id", "created_by"),
+)
+_INSERT = (
+    insert(Job)
+    .values(
+        {name: bindparam(f"given_{name}") for name in _GIVEN}
+        | {
+            "not_before": func.coalesce(
+                bindparam("earliest", type_=DateTime(timezone=True)), func.clock_timestamp()
+            )
+        }
+    )
+    .on_conflict_do_nothing()
+    .returning(Job.id)
+)
 
 
 def _same_work(tenant_id: UUID, kind: Kind, key: str | None) -> Any:
@@ -67,7 +86,17 @@ def _same_work(tenant_id: UUID, kind: Kind, key: str | None) -> Any:
 
 def wake_after_commit(session: TenantSession | PlatformSession, queue: str) -> None:
     """Wake the dispatcher for a queue once the session's transaction is committed."""
-    event.listen(session, "after_commit", lambda _: wake_dispatcher(queue), once=True)
+    queues: set[str] = session.info.setdefault(_TO_WAKE, set())
+    if not queues:
+        event.listen(session, "after_commit", _wake)
+    queues.add(queue)
+
+
+def _wake(session: Session) -> None:
+    # A savepoint's release is announced as a commit too.
+    if not session.in_nested_transaction():
+        for queue in session.info.pop(_TO_WAKE, ()):
+            wake_dispatcher(queue)
 
 
 def wake_dispatcher(queue: str) -> None:
