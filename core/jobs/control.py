@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
 
 from core.clock import iso
 from core.errors import ConflictError, NotFoundError
@@ -80,9 +81,10 @@ def cancel_job(session: TenantSession, job_id: UUID) -> Job:
 def retry_job(session: TenantSession, job_id: UUID) -> Job:
     """Queue a failed or cancelled job again, with its failures forgotten.
 
-    Raises ConflictError where the job is not at such an end.
+    Raises ConflictError where the job is not at such an end, code `job_not_retryable`, or the
+    same work was asked for again meanwhile, code `job_asked_again`.
     """
-    queued = session.scalar(
+    again = (
         update(Job)
         .where(Job.id == job_id, Job.status.in_(("failed", "cancelled")))
         .values(
@@ -96,6 +98,14 @@ def retry_job(session: TenantSession, job_id: UUID) -> Job:
         )
         .returning(Job.queue)
     )
+    try:
+        with session.begin_nested():
+            queued = session.scalar(again)
+    except IntegrityError:
+        raise ConflictError(
+            "The same work was asked for again meanwhile; look at the newer job.",
+            code="job_asked_again",
+        ) from None
     job = get_job(session, job_id)
     if queued is None:
         raise ConflictError(

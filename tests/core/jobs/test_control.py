@@ -1,0 +1,161 @@
+from uuid import UUID, uuid4
+
+import pytest
+
+from core.errors import ConflictError, NeozorkError, NotFoundError
+from core.jobs import claims
+from core.jobs.control import (
+    cancel_job,
+    get_job,
+    job_document,
+    jobs_by_id,
+    list_jobs,
+    retry_job,
+    unfinished_jobs,
+)
+from core.jobs.kinds import END_TRIAL, RUN_BACKTEST, Kind
+from core.jobs.models import Job
+from core.jobs.submit import submit_job
+from core.tenancy.session import open_session
+from tests.builders import a_tenant
+
+pytestmark = pytest.mark.usefixtures("quiet_jobs")
+PROBLEM = NeozorkError("it broke").problem()
+
+
+def a_job(tenant: UUID, kind: Kind = RUN_BACKTEST, **more: object) -> UUID:
+    with open_session(tenant) as session:
+        return submit_job(session, kind=kind, args={}, **more)
+
+
+def claimed(tenant: UUID, job: UUID) -> claims.Claim:
+    taken = claims.claim(tenant, job)
+    assert taken is not None
+    return taken
+
+
+def failed(tenant: UUID, kind: Kind = RUN_BACKTEST, **more: object) -> UUID:
+    job = a_job(tenant, kind, **more)
+    claims.fail(claimed(tenant, job), PROBLEM, again=False)
+    return job
+
+
+def finished(tenant: UUID) -> UUID:
+    job = a_job(tenant)
+    with claims.finishing(claimed(tenant, job)):
+        pass
+    return job
+
+
+def cancelled(tenant: UUID, job: UUID) -> Job:
+    with open_session(tenant) as session:
+        return cancel_job(session, job)
+
+
+def retried(tenant: UUID, job: UUID) -> Job:
+    with open_session(tenant) as session:
+        return retry_job(session, job)
+
+
+def test_a_waiting_job_is_cancelled_and_cannot_be_claimed() -> None:
+    tenant = a_tenant()
+    job = a_job(tenant)
+    assert cancelled(tenant, job).status == "cancelled"
+    assert claims.claim(tenant, job) is None
+    assert cancelled(tenant, job).status == "cancelled", "twice is once"
+
+
+def test_a_cancelled_jobs_worker_writes_nothing_more() -> None:
+    tenant = a_tenant()
+    taken = claimed(tenant, a_job(tenant))
+    assert claims.holds(taken)
+    assert cancelled(tenant, taken.id).status == "cancelled"
+    assert not claims.holds(taken)
+    with pytest.raises(claims.FenceLostError), claims.finishing(taken):
+        pytest.fail("the fence must hold before any effect")
+    with pytest.raises(claims.FenceLostError):
+        claims.give_back(taken)
+
+
+def test_what_has_ended_cannot_be_cancelled() -> None:
+    tenant = a_tenant()
+    for job in (finished(tenant), failed(tenant)):
+        with pytest.raises(ConflictError) as refused:
+            cancelled(tenant, job)
+        assert refused.value.instance_code == "job_finished"
+
+
+def test_another_tenants_job_is_not_there() -> None:
+    job = a_job(a_tenant())
+    for act in (cancelled, retried):
+        with pytest.raises(NotFoundError):
+            act(a_tenant(), job)
+    with open_session(a_tenant()) as session:
+        assert jobs_by_id(session, [str(job)]) == []
+
+
+@pytest.mark.parametrize("ended", ["failed", "cancelled"])
+def test_a_job_tried_again_by_hand_begins_anew(ended: str) -> None:
+    tenant = a_tenant()
+    job = failed(tenant)
+    if ended == "cancelled":
+        retried(tenant, job)
+        cancelled(tenant, job)
+    again = retried(tenant, job)
+    assert (again.status, again.failures, again.error) == ("queued", 0, None)
+    assert again.finished_at is None
+    assert claimed(tenant, job).attempt == 2
+
+
+def test_only_a_failed_or_cancelled_job_can_be_tried_again() -> None:
+    tenant = a_tenant()
+    running = a_job(tenant)
+    claimed(tenant, running)
+    for job in (a_job(tenant), running, finished(tenant)):
+        with pytest.raises(ConflictError) as refused:
+            retried(tenant, job)
+        assert refused.value.instance_code == "job_not_retryable"
+
+
+def test_a_job_whose_work_was_asked_for_again_cannot_be_tried_again() -> None:
+    tenant = a_tenant()
+    waiting_twin = failed(tenant, END_TRIAL, key="a")
+    a_job(tenant, END_TRIAL, key="a")
+    once = a_job(tenant, key="b")
+    cancelled(tenant, once)
+    a_job(tenant, key="b")
+    for job in (waiting_twin, once):
+        with pytest.raises(ConflictError) as refused:
+            retried(tenant, job)
+        assert refused.value.instance_code == "job_asked_again"
+
+
+def test_jobs_are_listed_newest_first_by_status_and_kind() -> None:
+    tenant = a_tenant()
+    jobs = [a_job(tenant), a_job(tenant), a_job(tenant, END_TRIAL)]
+    done = finished(tenant)
+    with open_session(tenant) as session:
+        page = list_jobs(session, limit=2)
+        assert [job.id for job in page.items] == [done, jobs[2]]
+        rest = list_jobs(session, limit=2, cursor=page.next_cursor)
+        assert [job.id for job in rest.items] == [jobs[1], jobs[0]]
+        assert len(list_jobs(session, limit=9, status="queued").items) == 3
+        assert len(list_jobs(session, limit=9, kind=END_TRIAL.name).items) == 1
+        assert [job.id for job in unfinished_jobs(session)] == jobs
+        assert len(jobs_by_id(session, [str(job) for job in jobs])) == 3
+
+
+def test_a_published_job_shows_its_error_until_it_succeeds() -> None:
+    tenant = a_tenant()
+    job = a_job(tenant)
+    claims.fail(claimed(tenant, job), PROBLEM, again=True)
+    with open_session(tenant) as session:
+        row = get_job(session, job)
+        assert job_document(row)["error"] == PROBLEM
+        row.status = "succeeded"
+        assert job_document(row)["error"] is None
+
+
+def test_a_job_that_never_was_is_not_found() -> None:
+    with open_session(a_tenant()) as session, pytest.raises(NotFoundError):
+        get_job(session, uuid4())
