@@ -7,11 +7,29 @@ deadline, one that comes twice finds nothing to claim.
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, Integer, Select, case, func, literal, select, update
+from sqlalchemy import (
+    CTE,
+    BindParameter,
+    ColumnElement,
+    Integer,
+    Interval,
+    Select,
+    String,
+    bindparam,
+    case,
+    func,
+    literal,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.errors import NeozorkError
 from core.jobs import claims
@@ -80,35 +98,27 @@ def reap() -> int:
         .cte("dead")
     )
     last = Job.failures + 1 >= Job.failures_allowed
-    twin = aliased(Job)
-    # Back in the queue it would meet a newer row that waits for the same work.
-    superseded = (
-        select(twin.id)
-        .where(
-            twin.tenant_id == Job.tenant_id,
-            twin.kind == Job.kind,
-            twin.key == Job.key,
-            twin.uniqueness == "coalesce",
-            twin.status.in_(("queued", "dispatched")),
-        )
-        .correlate(Job)
-        .exists()
-    )
+    superseded = _meets_a_newer_one(dead)
     ends = last | superseded
-    with open_platform_session() as session:
-        rows = session.execute(
-            update(Job)
-            .where(Job.id.in_(select(dead.c.id)))
-            .values(
-                status=case((last, "failed"), (superseded, "superseded"), else_="queued"),
-                failures=Job.failures + 1,
-                error=_WORKER_DIED,
-                lease_until=None,
-                not_before=case((ends, Job.not_before), else_=claims.back_off(Job.failures)),
-                finished_at=case((ends, now), else_=None),
-            )
-            .returning(Job.id, Job.tenant_id, Job.kind, Job.args, Job.attempt, Job.status)
-        ).all()
+    taken_back = (
+        update(Job)
+        .where(Job.id.in_(select(dead.c.id)))
+        .values(
+            status=case((last, "failed"), (superseded, "superseded"), else_="queued"),
+            failures=Job.failures + 1,
+            error=_WORKER_DIED,
+            lease_until=None,
+            not_before=case((ends, Job.not_before), else_=claims.back_off(Job.failures)),
+            finished_at=case((ends, now), else_=None),
+        )
+        .returning(Job.id, Job.tenant_id, Job.kind, Job.args, Job.attempt, Job.status)
+    )
+    try:
+        with open_platform_session() as session:
+            rows = session.execute(taken_back).all()
+    except IntegrityError:
+        # A newer row for the same work was committed meanwhile; the next look sees it.
+        return 0
     for row in rows:
         taken = claims.Claim(row.id, row.tenant_id, row.kind, row.args, row.attempt, None)
         claims.announce_status(taken, row.status)
@@ -122,6 +132,29 @@ _WORKER_DIED = NeozorkError(
 ).problem()
 
 
+def _meets_a_newer_one(dead: CTE) -> ColumnElement[bool]:
+    """Tell of a dead job whether the queue holds, or is about to, a newer row for its work."""
+    twin = aliased(Job)
+    waits = twin.status.in_(("queued", "dispatched"))
+    comes_back = (
+        twin.id.in_(select(dead.c.id))
+        & (twin.failures + 1 < twin.failures_allowed)
+        & (tuple_(twin.created_at, twin.id) > tuple_(Job.created_at, Job.id))
+    )
+    return (
+        select(twin.id)
+        .where(
+            twin.tenant_id == Job.tenant_id,
+            twin.kind == Job.kind,
+            twin.key == Job.key,
+            twin.uniqueness == "coalesce",
+            waits | comes_back,
+        )
+        .correlate(Job)
+        .exists()
+    )
+
+
 def _alone(session: PlatformSession, queue: Queue) -> bool:
     locked = select(func.pg_try_advisory_xact_lock(_LOCK, func.hashtext(queue)))
     return bool(session.scalar(locked))
@@ -129,7 +162,14 @@ def _alone(session: PlatformSession, queue: Queue) -> bool:
 
 def _room(session: PlatformSession, queue: Queue) -> int:
     """Answer how many jobs the queue's units can take now: a window less what is in flight."""
-    alive = Unit.seen_at > func.clock_timestamp() - UNITS_FORGOTTEN_AFTER
+    values = {"picked_queue": queue, "forgotten_after": UNITS_FORGOTTEN_AFTER}
+    return int(session.scalar(_room_statement(), values) or 0)
+
+
+@lru_cache(maxsize=1)
+def _room_statement() -> Select[int]:
+    queue = bindparam("picked_queue", type_=String)
+    alive = Unit.seen_at > func.clock_timestamp() - bindparam("forgotten_after", type_=Interval)
     units = (
         select(func.coalesce(func.sum(Unit.units), 0))
         .where(Unit.queue == queue, alive)
@@ -140,30 +180,43 @@ def _room(session: PlatformSession, queue: Queue) -> int:
         .where(Job.queue == queue, Job.status.in_(("dispatched", "running")))
         .scalar_subquery()
     )
-    return int(session.scalar(select(units * WINDOW_PER_UNIT - in_flight)) or 0)
+    return select(units * WINDOW_PER_UNIT - in_flight)
 
 
 def _pick(session: PlatformSession, queue: Queue, room: int) -> list[Message]:
     """Pick the first job of each tenant in turn, then the second of each, up to the room."""
-    now = func.clock_timestamp()
-    chosen = _chosen(queue, room)
-    rows = session.execute(
-        update(Job)
-        .where(Job.id == chosen.c.id, Job.status == "queued")
-        .values(status="dispatched", dispatched_at=now, deadline_at=now + DEADLINE, publishes=1)
-        .returning(Job.tenant_id, Job.id, Job.kind, Job.queue)
-    ).all()
+    values = {"picked_queue": queue, "room": room, "deadline": DEADLINE}
+    rows = session.execute(_pick_statement(), values).all()
     if rows:
         picked_from = {row.tenant_id for row in rows}
         session.execute(
             update(Turn)
             .where(Turn.queue == queue, Turn.tenant_id.in_(picked_from))
-            .values(last_pick=now)
+            .values(last_pick=func.clock_timestamp())
+            .execution_options(synchronize_session=False)
         )
     return [Message(*row) for row in rows]
 
 
-def _chosen(queue: Queue, room: int) -> CTE:
+@lru_cache(maxsize=1)
+def _pick_statement() -> ReturningUpdate[UUID, UUID, str, str]:
+    now = func.clock_timestamp()
+    chosen = _chosen(bindparam("picked_queue", type_=String), bindparam("room", type_=Integer))
+    return (
+        update(Job)
+        .where(Job.id == chosen.c.id, Job.status == "queued")
+        .values(
+            status="dispatched",
+            dispatched_at=now,
+            deadline_at=now + bindparam("deadline", type_=Interval),
+            publishes=1,
+        )
+        .returning(Job.tenant_id, Job.id, Job.kind, Job.queue)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _chosen(queue: BindParameter[str], room: BindParameter[int]) -> CTE:
     """Choose the ids of the jobs to dispatch next, as a CTE with the column `id`."""
     flying = aliased(Job)
     in_flight = (

@@ -1,18 +1,20 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func, select, update
 
+from core.ids import PLATFORM
 from core.jobs import claims
 from core.jobs.dispatch import (
     WINDOW_PER_UNIT,
     Message,
     dispatch,
+    reap,
     republish_all,
     republish_overdue,
 )
-from core.jobs.kinds import RUN_BACKTEST
+from core.jobs.kinds import END_TRIAL, RUN_BACKTEST
 from core.jobs.models import Job, Turn
 from core.jobs.submit import submit_job
 from core.jobs.units import forget_units, register_units
@@ -125,3 +127,42 @@ def test_after_a_flush_everything_dispatched_is_published_at_once() -> None:
     again: list[Message] = []
     assert republish_all(again.extend) == 2
     assert sorted(again) == sorted(first)
+
+
+def test_of_two_dead_jobs_for_the_same_work_the_newer_one_is_tried_again() -> None:
+    older, newer = (a_dead_job(key="a") for _ in range(2))
+    assert reap() == 2
+    assert (status_of(older), status_of(newer)) == ("superseded", "queued")
+
+
+def test_a_dead_job_is_tried_again_where_the_newer_one_has_died_too_often() -> None:
+    older, newer = (a_dead_job(key="a") for _ in range(2))
+    with open_platform_session() as session:
+        session.get_one(Job, newer).failures_allowed = 1
+    assert reap() == 2
+    assert (status_of(older), status_of(newer)) == ("queued", "failed")
+
+
+def test_a_dead_job_that_meets_a_waiting_one_is_superseded() -> None:
+    dead = a_dead_job(key="a")
+    waiting = a_platform_job(key="a")
+    assert reap() == 1
+    assert (status_of(dead), status_of(waiting)) == ("superseded", "queued")
+
+
+def a_platform_job(*, key: str) -> UUID:
+    with open_platform_session() as session:
+        return submit_job(session, kind=END_TRIAL, args={}, key=key)
+
+
+def a_dead_job(*, key: str) -> UUID:
+    job = a_platform_job(key=key)
+    assert claims.claim(PLATFORM, job) is not None
+    with open_platform_session() as session:
+        session.get_one(Job, job).lease_until = datetime(2000, 1, 1, tzinfo=UTC)
+    return job
+
+
+def status_of(job: UUID) -> str:
+    with open_platform_session() as session:
+        return session.get_one(Job, job).status
