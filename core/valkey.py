@@ -11,7 +11,12 @@ _TIMEOUT_S = 2.0
 
 @lru_cache(maxsize=1)
 def get_valkey() -> redis.Redis:
-    """Answer the process's client; it connects at the first command, and gives up soon."""
+    """Answer the process's client."""
+    return open_client()
+
+
+def open_client() -> redis.Redis:
+    """Answer a client of its own; it connects at the first command, and gives up soon."""
     return redis.Redis.from_url(
         get_settings().required("redis_url"),
         socket_timeout=_TIMEOUT_S,

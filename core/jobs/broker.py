@@ -3,32 +3,73 @@
 Retries, delays, priorities and time limits are ours and in Postgres; Dramatiq's are off.
 """
 
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import dramatiq
-from dramatiq.brokers.redis import RedisBroker
+import redis
+from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.middleware import Middleware, ShutdownNotifications
 
 from core.jobs.dispatch import Message
 from core.jobs.kinds import QUEUES
 from core.logging import get_logger
-from core.settings import get_settings
+from core.valkey import open_client
 
 NAMESPACE = "dramatiq"
+# A bell for each queue: a list with a token for each message, which idle units wait at.
+_BELL = f"{NAMESPACE}:bell:"
+_MOST_TOKENS = 32
 log = get_logger(__name__)
+
+
+class _PromptConsumer(_RedisConsumer):
+    """Asks for the next message as soon as there is room and a bell rings.
+
+    Dramatiq's own sleeps between two questions, up to its timeout, whatever happens meanwhile.
+    """
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._done = threading.Event()
+        self._found_nothing = False
+
+    def ack(self, message: Any) -> None:
+        super().ack(message)
+        self._done.set()
+
+    def nack(self, message: Any) -> None:
+        super().nack(message)
+        self._done.set()
+
+    def __next__(self) -> Any:
+        wait_s = self.timeout / 1_000
+        self._done.clear()
+        if self.outstanding_message_count >= self.prefetch:
+            self._done.wait(wait_s)
+            return None
+        if self._found_nothing:
+            try:
+                self.broker.client.blpop([_BELL + self.queue_name], timeout=wait_s)
+            except redis.RedisError as error:
+                raise dramatiq.errors.ConnectionClosed(error) from None
+        self.misses = 0
+        message = super().__next__()
+        self._found_nothing = message is None
+        return message
+
+
+class _PromptBroker(RedisBroker):
+    consumer_class = _PromptConsumer
 
 
 @lru_cache(maxsize=1)
 def get_broker() -> RedisBroker:
     """Answer the process's broker, with every queue declared."""
     middleware: list[Middleware] = [ShutdownNotifications()]
-    broker = RedisBroker(
-        url=get_settings().required("redis_url"),
-        middleware=middleware,
-        namespace=NAMESPACE,
-        socket_timeout=2.0,
-    )
+    broker = _PromptBroker(client=open_client(), middleware=middleware, namespace=NAMESPACE)
     for queue in QUEUES:
         broker.declare_queue(queue)
     dramatiq.set_broker(broker)
@@ -49,8 +90,16 @@ def publish(messages: Sequence[Message]) -> None:
                     options={},
                 )
             )
-        except dramatiq.errors.ConnectionError as error:
+            _ring(broker.client, message.queue)
+        except redis.RedisError as error:
             log.warning(
                 "messages_not_published", waiting=len(messages) - position, error=str(error)
             )
             return
+
+
+def _ring(client: redis.Redis, queue: str) -> None:
+    with client.pipeline(transaction=False) as pipeline:
+        pipeline.lpush(_BELL + queue, 1)
+        pipeline.ltrim(_BELL + queue, 0, _MOST_TOKENS - 1)
+        pipeline.execute()

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -32,14 +33,19 @@ class Event:
     data: str
 
 
+# In one call, so that listeners hear events in the order of their numbers.
+_ANNOUNCE = """
+    local number = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*',
+                              'name', ARGV[2], 'data', ARGV[3])
+    redis.call('PUBLISH', KEYS[1], cjson.encode({number, ARGV[2], ARGV[3]}))
+"""
+
+
 def announce(tenant_id: UUID, name: str, data: dict[str, Any]) -> None:
     """Append an event to the tenant's stream and wake its listeners; failing is no error."""
     with suppress(redis.RedisError):
-        valkey = get_valkey()
-        key = f"{CHANNEL_PREFIX}{tenant_id.hex}"
         text = json.dumps(data, separators=(",", ":"))
-        number = valkey.xadd(key, {"name": name, "data": text}, maxlen=_KEPT, approximate=True)
-        valkey.publish(key, json.dumps([_text(number), name, text]))
+        _announcer()(keys=[f"{CHANNEL_PREFIX}{tenant_id.hex}"], args=[_KEPT, name, text])
 
 
 def current_epoch() -> str:
@@ -92,6 +98,11 @@ def hear_announcements() -> Iterator[tuple[UUID, Event]]:
         raise UnavailableError("Valkey does not answer; events are interrupted.") from error
     finally:
         listener.close()
+
+
+@lru_cache(maxsize=1)
+def _announcer() -> Any:
+    return get_valkey().register_script(_ANNOUNCE)
 
 
 def _text(value: Any) -> str:
