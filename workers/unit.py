@@ -10,6 +10,7 @@ import threading
 import dramatiq
 from dramatiq.worker import Worker
 
+from core.jobs import running
 from core.jobs.kinds import QUEUES
 from core.logging import configure_logging, get_logger
 from core.settings import get_settings
@@ -17,13 +18,12 @@ from core.telemetry import start_telemetry
 
 # A job that a unit has taken from the queue and not begun waits for the one that runs.
 PREFETCH = 1
-WORKER_TIMEOUT_MS = 50
-FINISH_WITHIN_MS = 8_000
+WORKER_TIMEOUT_MS = 200
 log = get_logger(__name__)
 
 
 def main(queue: str) -> int:
-    """Work until SIGTERM, finish the running job, return the rest to the queue."""
+    """Work until SIGTERM; then finish the running job, or give it back where it takes long."""
     settings = get_settings()
     configure_logging(settings, f"unit-{queue}")
     start_telemetry(settings, f"unit-{queue}")
@@ -34,7 +34,8 @@ def main(queue: str) -> int:
     worker.start()
     log.info("unit_ready", queue=queue)
     stop.wait()
-    worker.stop(FINISH_WITHIN_MS)
+    worker.stop(int(running.FINISH_WITHIN_S * 1_000))
+    running.give_back_unfinished()
     worker.broker.close()
     return 0
 

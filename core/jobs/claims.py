@@ -5,14 +5,15 @@ writes nothing. `finishing` opens with the fence, so that effects and end are on
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, func, select, update
+from sqlalchemy import ColumnElement, Update, bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -50,23 +51,8 @@ def claim(tenant_id: UUID, job_id: UUID) -> Claim | None:
 
     A message may come twice, late, or before the row says `dispatched`: all are the same.
     """
-    now = func.clock_timestamp()
-    statement = (
-        update(Job)
-        .where(Job.id == job_id, Job.status.in_(WAITING), Job.not_before <= now)
-        .values(
-            status="running",
-            attempt=Job.attempt + 1,
-            lease_until=now + LEASE,
-            deadline_at=None,
-            started_at=now,
-            progress=0.0,
-            message=None,
-        )
-        .returning(Job.kind, Job.args, Job.attempt, Job.request_id)
-    )
     with open_session_of(tenant_id) as session:
-        row = session.execute(statement).one_or_none()
+        row = session.execute(_CLAIM, {"claimed": job_id, "lease": LEASE}).one_or_none()
     if row is None:
         return None
     taken = Claim(job_id, tenant_id, row.kind, row.args, row.attempt, row.request_id)
@@ -77,13 +63,8 @@ def claim(tenant_id: UUID, job_id: UUID) -> Claim | None:
 def renew(taken: Claim, progress: float, message: str | None) -> None:
     """Extend the lease and keep the last progress; FenceLostError where it is too late."""
     with open_session_of(taken.tenant_id) as session:
-        _fenced(
-            session,
-            taken,
-            _mine(taken).values(
-                lease_until=func.clock_timestamp() + LEASE, progress=progress, message=message
-            ),
-        )
+        kept = {"lease": LEASE, "kept_progress": progress, "kept_message": message}
+        _fenced(session, taken, _RENEW, kept)
 
 
 def holds(taken: Claim) -> bool:
@@ -102,18 +83,8 @@ def finishing(taken: Claim) -> Iterator[TenantSession | PlatformSession]:
     The fence comes first and holds the row; raises FenceLostError before any effect is written.
     """
     with open_session_of(taken.tenant_id) as session:
-        _fenced(
-            session,
-            taken,
-            _mine(taken).values(
-                status="succeeded",
-                progress=1.0,
-                lease_until=None,
-                finished_at=func.clock_timestamp(),
-            ),
-        )
+        _fenced(session, taken, _SUCCEED)
         yield session
-    announce_status(taken, "succeeded", progress=1.0)
 
 
 def fail(taken: Claim, problem: dict[str, Any], *, again: bool) -> None:
@@ -127,22 +98,22 @@ def fail(taken: Claim, problem: dict[str, Any], *, again: bool) -> None:
             select(Job.failures + 1 - Job.failures_allowed).where(Job.id == taken.id)
         )
         waits = again and failures is not None and failures < 0
-        status = _wait_again(session, taken, problem) if waits else None
-        if status is None:
-            status = "failed"
-            _fenced(session, taken, _ended(_mine(taken), status, problem))
+        blame = {"failures": Job.failures + 1, "error": problem}
+        if waits:
+            status = _wait_again(session, taken, not_before=back_off(Job.failures), **blame)
+        else:
+            status = _end(session, taken, "failed", **blame)
     announce_status(taken, status)
 
 
 def give_back(taken: Claim) -> None:
-    """Return an unfinished job to the queue without blame, as a unit does that must stop."""
+    """Return an unfinished job to the queue without blame, as a unit does that must stop.
+
+    One that meets a newer one waiting for the same work ends as superseded.
+    """
     with open_session_of(taken.tenant_id) as session:
-        _fenced(
-            session,
-            taken,
-            _mine(taken).values(status="queued", lease_until=None, started_at=None),
-        )
-    announce_status(taken, "queued")
+        status = _wait_again(session, taken, started_at=None)
+    announce_status(taken, status)
 
 
 def back_off(failures: InstrumentedAttribute[int]) -> ColumnElement[Any]:
@@ -168,47 +139,60 @@ def announce_status(taken: Claim, status: str, **more: Any) -> None:
     )
 
 
-def _mine(taken: Claim) -> Update:
-    return update(Job).where(
-        Job.id == taken.id, Job.attempt == taken.attempt, Job.status == "running"
-    )
-
-
-def _ended(statement: Update, status: str, problem: dict[str, Any]) -> Update:
-    return statement.values(
-        status=status,
-        failures=Job.failures + 1,
-        error=problem,
-        lease_until=None,
-        finished_at=func.clock_timestamp(),
-    )
-
-
-def _wait_again(
-    session: TenantSession | PlatformSession, taken: Claim, problem: dict[str, Any]
-) -> str:
+def _wait_again(session: TenantSession | PlatformSession, taken: Claim, **changed: Any) -> str:
     try:
         with session.begin_nested():
-            _fenced(
-                session,
-                taken,
-                _mine(taken).values(
-                    status="queued",
-                    failures=Job.failures + 1,
-                    error=problem,
-                    lease_until=None,
-                    not_before=back_off(Job.failures),
-                ),
-            )
+            waits = _MINE.values(status="queued", lease_until=None, **changed)
+            _fenced(session, taken, waits)
     except IntegrityError:
-        _fenced(session, taken, _ended(_mine(taken), "superseded", problem))
-        return "superseded"
+        return _end(session, taken, "superseded", **changed)
     return "queued"
 
 
-def _fenced(session: TenantSession | PlatformSession, taken: Claim, statement: Update) -> None:
-    if session.execute(statement.returning(Job.id)).one_or_none() is None:
+def _end(
+    session: TenantSession | PlatformSession, taken: Claim, status: str, **changed: Any
+) -> str:
+    ended = {"status": status, "lease_until": None, "finished_at": func.clock_timestamp()}
+    _fenced(session, taken, _MINE.values(ended | changed))
+    return status
+
+
+def _fenced(
+    session: TenantSession | PlatformSession,
+    taken: Claim,
+    statement: Update,
+    values: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    fence = {"claimed": taken.id, "mine": taken.attempt, **values}
+    if session.execute(statement.returning(Job.id), fence).one_or_none() is None:
         raise FenceLostError(
             f"Attempt {taken.attempt} of job {taken.id} ended: it was cancelled or given to "
             "another worker."
         )
+
+
+# Built once: the path of every job, where building and synchronizing cost more than the rest.
+_NOW = func.clock_timestamp()
+_ROW = (
+    update(Job).where(Job.id == bindparam("claimed")).execution_options(synchronize_session=False)
+)
+_CLAIM = (
+    _ROW.where(Job.status.in_(WAITING), Job.not_before <= _NOW)
+    .values(
+        status="running",
+        attempt=Job.attempt + 1,
+        lease_until=_NOW + bindparam("lease"),
+        deadline_at=None,
+        started_at=_NOW,
+        progress=0.0,
+        message=None,
+    )
+    .returning(Job.kind, Job.args, Job.attempt, Job.request_id)
+)
+_MINE = _ROW.where(Job.attempt == bindparam("mine"), Job.status == "running")
+_RENEW = _MINE.values(
+    lease_until=_NOW + bindparam("lease"),
+    progress=bindparam("kept_progress"),
+    message=bindparam("kept_message"),
+)
+_SUCCEED = _MINE.values(status="succeeded", progress=1.0, lease_until=None, finished_at=_NOW)

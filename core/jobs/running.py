@@ -21,10 +21,12 @@ from core.tenancy.session import PlatformSession, TenantSession
 RENEW_EVERY_S = 3.0
 LOOK_EVERY_S = 0.4
 GRACE_S = 0.5
+FINISH_WITHIN_S = 8.0
 LOST_UNIT_EXIT = 75
 
 _ANNOUNCE_EVERY_S = 0.1
 _FINAL = (InvalidInputError, ConfigurationError)
+_at_work: set["RunningJob"] = set()
 log = get_logger(__name__)
 
 
@@ -62,7 +64,9 @@ class RunningJob:
         """Open the one transaction of the job's effects and its end, behind the fence."""
         with claims.finishing(self.claim) as session:
             yield session
+        # First of all, or a Valkey that stands still makes the heart take us for a lost job.
         self.over.set()
+        claims.announce_status(self.claim, "succeeded", progress=1.0)
         wake_dispatcher(KINDS[self.claim.kind].queue)
 
 
@@ -88,12 +92,22 @@ def perform(function: Callable[[RunningJob], None], tenant_id: UUID, job_id: UUI
         log.info("job_ended", seconds=round(time.monotonic() - started, 3))
 
 
+def give_back_unfinished() -> None:
+    """Return to the queue, without blame, what a process that must stop has not finished."""
+    for job in tuple(_at_work):
+        with suppress(FenceLostError, UnavailableError):
+            claims.give_back(job.claim)
+            log.info("job_given_back", job_id=str(job.claim.id))
+        wake_dispatcher(KINDS[job.claim.kind].queue)
+
+
 def _run(function: Callable[[RunningJob], None], job: RunningJob) -> None:
     limit = KINDS[job.claim.kind].time_limit_s
     heart = threading.Thread(
         target=_beat, args=(job, time.monotonic() + limit), name="heart", daemon=True
     )
     heart.start()
+    _at_work.add(job)
     try:
         function(job)
         if not job.over.is_set():
@@ -109,6 +123,7 @@ def _run(function: Callable[[RunningJob], None], job: RunningJob) -> None:
         sentry_sdk.capture_exception(error)
         _record(job, _crash_problem(), again=True)
     finally:
+        _at_work.discard(job)
         job.over.set()
         heart.join()
 
@@ -148,6 +163,9 @@ def _beat(job: RunningJob, stop_at: float) -> None:
             job.lost.set()
         except UnavailableError:
             log.warning("lease_not_renewed")
+        except Exception:
+            # The heart is all that hears of a cancel or a limit: it must not die of a surprise.
+            log.exception("heart_missed_a_beat")
         if job.lost.is_set():
             if not job.over.wait(GRACE_S):
                 log.warning("unit_killed")
