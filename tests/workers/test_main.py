@@ -1,0 +1,29 @@
+import pytest
+
+from tests.programs import program, until
+from workers.main import main
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--queues", "interactive,nowhere"], ["--units", "0"], ["--units", "many"]]
+)
+def test_a_mistyped_command_line_starts_nothing(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(arguments)
+    assert refused.value.code == 2
+    assert "--units" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("quiet_jobs")
+def test_a_supervisor_registers_its_units_and_takes_them_with_it(as_superuser: object) -> None:
+    def registered() -> list[tuple[object, ...]]:
+        return as_superuser.execute("SELECT queue, units FROM neozork.job_units").fetchall()
+
+    command = ["workers.main", "--queues", "money", "--units", "2"]
+    with program(*command, says="unit_ready") as supervisor:
+        until(lambda: registered() == [("money", 2)], "the units to be registered")
+        supervisor.terminate()
+        assert supervisor.wait() == 0
+    assert registered() == []
