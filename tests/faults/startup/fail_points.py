@@ -1,0 +1,147 @@
+"""The named places of the job protocol at which a process can be killed or stopped.
+
+They are laid over the real protocol from outside: nothing of this is in the product, so that
+there is nothing to arm by accident. `FAULT=point:action[:n]` arms one, at its n-th arrival;
+`FAULT_SPENT` names the file that marks it as spent, for all processes that inherit both.
+"""
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from core.jobs import broker, claims, dispatch, submit
+
+POINTS = (
+    "submit.before_commit",
+    "submit.after_commit",
+    "dispatch.before_commit",
+    "dispatch.after_commit",
+    "dispatch.published",
+    "claim.before_commit",
+    "claim.after_commit",
+    "finish.before_commit",
+    "finish.after_commit",
+)
+ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+_arrivals: Counter[str] = Counter()
+_thread = threading.local()
+
+
+def reached(point: str) -> None:
+    """Do what is armed for a point, if this is the arrival that it waits for."""
+    armed, action, number = (os.environ["FAULT"] + ":1").split(":")[:3]
+    if point != armed:
+        return
+    _arrivals[point] += 1
+    if _arrivals[point] != int(number):
+        return
+    try:
+        os.close(os.open(os.environ["FAULT_SPENT"], os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return
+    # To this very thread: sent to the process, another may take it, and this one runs on.
+    signal.pthread_kill(threading.get_ident(), ACTIONS[action])
+
+
+def install() -> None:
+    """Lay the points over the protocol of this process."""
+    event.listen(Session, "before_commit", _before_commit)
+    event.listen(Session, "after_commit", _after_commit)
+    _mark_submitting()
+    _mark_picking()
+    _mark_publishing()
+    _mark_claiming()
+    _mark_finishing()
+
+
+def switch_fence_off() -> None:
+    """Let every worker write what it likes: the control that shows what the fence is for."""
+    real = claims._fenced
+
+    def unfenced(session: Session, taken: Any, statement: Any, *values: Any) -> None:
+        ends = statement is claims._SUCCEED
+        real(session, taken, claims._ROW.values(status="succeeded") if ends else statement, *values)
+
+    claims._fenced = unfenced
+
+
+def _operation(session: Session) -> str | None:
+    return session.info.get("operation") or getattr(_thread, "operation", None)
+
+
+def _before_commit(session: Session) -> None:
+    operation = _operation(session)
+    if operation:
+        session.flush()
+        reached(f"{operation}.before_commit")
+
+
+def _after_commit(session: Session) -> None:
+    operation = _operation(session)
+    if operation:
+        reached(f"{operation}.after_commit")
+
+
+def _mark_submitting() -> None:
+    real = submit.submit_job
+
+    def submit_job(session: Session, **asked: Any) -> Any:
+        session.info["operation"] = "submit"
+        return real(session, **asked)
+
+    submit.submit_job = submit_job
+
+
+def _mark_picking() -> None:
+    real = dispatch._pick
+
+    def pick(session: Session, queue: str, room: int) -> Any:
+        picked = real(session, queue, room)
+        if picked:
+            session.info["operation"] = "dispatch"
+        return picked
+
+    dispatch._pick = pick
+
+
+def _mark_publishing() -> None:
+    real = broker.publish
+
+    def publish(messages: Any) -> None:
+        real(messages)
+        if messages:
+            reached("dispatch.published")
+
+    broker.publish = publish
+
+
+def _mark_claiming() -> None:
+    real = claims.claim
+
+    def claim(*asked: Any) -> Any:
+        _thread.operation = "claim"
+        try:
+            return real(*asked)
+        finally:
+            _thread.operation = None
+
+    claims.claim = claim
+
+
+def _mark_finishing() -> None:
+    real = claims.finishing
+
+    @contextmanager
+    def finishing(taken: claims.Claim) -> Iterator[Session]:
+        with real(taken) as session:
+            session.info["operation"] = "finish"
+            yield session
+
+    claims.finishing = finishing
