@@ -14,6 +14,7 @@ from core.jobs.kinds import QUEUES
 from core.logging import configure_logging, get_logger
 from core.settings import get_settings
 from core.telemetry import start_telemetry
+from core.trading.backtest.memory import keep_freed_memory
 
 # A job that a unit has taken from the queue and not begun waits for the one that runs.
 PREFETCH = 1
@@ -43,6 +44,7 @@ def _worker(queue: str) -> Worker:
     from workers import perform  # noqa: PLC0415 - after logging, for what numba says on import
     from workers.broker import broker  # noqa: PLC0415
 
+    keep_freed_memory()
     perform.preload(queue)
     dramatiq.set_broker(broker)
     worker = Worker(broker, queues={queue}, worker_timeout=WORKER_TIMEOUT_MS, worker_threads=1)

@@ -16,9 +16,11 @@ from core.jobs.running import RunningJob
 from core.settings import get_settings
 from core.storage.installed import installed_store
 from core.tenancy.session import open_session
-from core.trading.backtest.drawing import PREVIEW_POINTS, running_drawdown, thinned
+from core.trading.backtest.bar_range import bar_labels
+from core.trading.backtest.drawing import PREVIEW_POINTS, places_to_draw, running_drawdown
 from core.trading.backtest.result import Result
 from core.trading.backtest.run import run_backtest as run_strategy
+from core.trading.backtest.series import read_series
 from core.trading.backtest.signing import sign_document, signing_key
 from core.trading.bars.cache import load_cached
 from core.trading.bars.canonical import data_hash, read_parquet_bars, write_parquet
@@ -130,16 +132,17 @@ def _run(
 
 def _parts(result: Result, bars: Bars, *, cash: float) -> dict[ResultPart, bytes]:
     """Answer what is kept beside the document, ready to serve without being parsed whole."""
-    labels, equity = zip(*result.equity(bars), strict=True)
-    drawn = {
-        "time": labels,
-        "equity": equity,
-        "drawdown": running_drawdown(np.asarray(equity), cash).tolist(),
-    }
+    columns = read_series(result.series)
+    equity = np.asarray(columns["equity"], dtype=np.float64)
+    drawn = {"equity": equity, "drawdown": running_drawdown(equity, cash)}
+    places = places_to_draw(drawn.values(), PREVIEW_POINTS)
+    at = np.searchsorted(bars.stamps, columns["stamp"][places])
+    preview = {"time": bar_labels(bars, at.tolist())}
+    preview |= {name: values[places].tolist() for name, values in drawn.items()}
     trades = result.content()["trades"]
     return {
         "series.arrow": result.series,
-        "preview.json": json.dumps(thinned(drawn, PREVIEW_POINTS)).encode(),
+        "preview.json": json.dumps(preview).encode(),
         "trades.jsonl": "\n".join(json.dumps(trade) for trade in trades).encode(),
     }
 

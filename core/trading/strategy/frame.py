@@ -9,7 +9,7 @@ from core.trading.bars.series import Bars, FloatArray
 from core.trading.bars.timeframes import Timeframe
 from core.trading.indicators.windows import forget_infinities
 from core.trading.strategy.higher_timeframe import HigherBars, raise_timeframe
-from core.trading.strategy.wall_clock import WallClock, read_wall_clock
+from core.trading.strategy.wall_clock import WallClock
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Frame:
     @cached_property
     def clock(self) -> WallClock:
         """The wall clock of every bar."""
-        return read_wall_clock(self.bars.stamps, self.timezone)
+        return WallClock(self.bars.stamps, self.timezone)
 
     def higher(self, timeframe: Timeframe) -> HigherBars:
         """Answer the bars of a timeframe above that of the bars."""

@@ -77,9 +77,9 @@ def _bucket_starts(clock: WallClock, timeframe: Timeframe) -> tuple[IntArray, In
     """Answer the day and the time of day at which the bar around each base bar begins."""
     if timeframe is Timeframe.W1:
         monday = clock.day - (clock.day + MONDAY_OF_THE_EPOCH) % 7
-        return monday, np.zeros_like(clock.time)
+        return monday, np.zeros_like(clock.day)
     if timeframe is Timeframe.D1:
-        return clock.day, np.zeros_like(clock.time)
+        return clock.day, np.zeros_like(clock.day)
     return clock.day, clock.time - clock.time % timeframe.microseconds
 
 

@@ -4,12 +4,12 @@ UTC offsets are asked from zoneinfo only around their transitions. All times are
 stamps since the Unix epoch in UTC, wall times since 1970-01-01 00:00 on the zone's own clock.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from core.trading.bars.series import IntArray
@@ -23,17 +23,42 @@ _LAST_DAY = (datetime.max.replace(tzinfo=UTC) - _EPOCH).days - 2
 _FIRST_DAY = -719_160
 
 
-@dataclass(frozen=True, slots=True)
 class WallClock:
     """The instants of bars on a wall clock: of each stamp less one microsecond.
 
-    `day`: int64[n], days since 1970-01-01, never falling. `time`: int64[n], microseconds since
-    midnight. `offset`: int64[n], microseconds east of UTC.
+    Each reading is computed when it is asked for, and once: most strategies need the day alone.
+    `stamps`: int64[n], increasing.
     """
 
-    day: IntArray
-    time: IntArray
-    offset: IntArray
+    def __init__(self, stamps: IntArray, timezone: str) -> None:
+        self._stamps = stamps
+        self._timezone = timezone
+
+    @cached_property
+    def _instants(self) -> IntArray:
+        return self._stamps - 1
+
+    @cached_property
+    def offset(self) -> IntArray:
+        """int64[n]: microseconds east of UTC."""
+        return offsets_at(self._instants, self._timezone)
+
+    @cached_property
+    def _wall(self) -> IntArray:
+        return self._instants if self._timezone == "UTC" else self._instants + self.offset
+
+    @cached_property
+    def day(self) -> IntArray:
+        """int64[n]: days since 1970-01-01, never falling."""
+        if self._timezone == "UTC":
+            return _days_reached(self._stamps, 1)
+        return _days_reached(self._wall, 0)
+
+    @cached_property
+    def time(self) -> IntArray:
+        """int64[n]: microseconds since midnight."""
+        time: IntArray = self._wall % MICROSECONDS_PER_DAY
+        return time
 
     @property
     def weekday(self) -> IntArray:
@@ -46,19 +71,17 @@ class WallClock:
         return self.time // MICROSECONDS_PER_HOUR
 
 
-def read_wall_clock(stamps: IntArray, timezone: str) -> WallClock:
-    """Read the wall clock of a timezone one microsecond before each stamp.
-
-    `stamps`: int64[n], increasing.
-    """
-    instants = stamps - 1
-    offset = offsets_at(instants, timezone)
-    wall = instants + offset
-    day = wall // MICROSECONDS_PER_DAY
-    time = wall - day * MICROSECONDS_PER_DAY
-    if timezone != "UTC":
-        day = np.maximum.accumulate(day)
-    return WallClock(day=day, time=time, offset=offset)
+@njit(nogil=True, cache=True)
+def _days_reached(wall: IntArray, less: int) -> IntArray:
+    """Answer the day of each wall time less so much, never one before a day already reached."""
+    out = np.empty(len(wall), np.int64)
+    day, ends = 0, -(2**63)
+    for t in range(len(wall)):
+        if wall[t] - less >= ends:
+            day = (wall[t] - less) // MICROSECONDS_PER_DAY
+            ends = (day + 1) * MICROSECONDS_PER_DAY
+        out[t] = day
+    return out
 
 
 def offsets_at(instants: IntArray, timezone: str) -> IntArray:
