@@ -101,3 +101,4 @@ parity: .venv-peers/made  ## Ask the peers again; fail where they answer otherwi
 
 bench: .venv/local .venv-peers/made  ## Measure speed, our engine beside its peers
 	@$(BIN)/python benchmarks/engine.py
+	@$(BIN)/python benchmarks/end_to_end.py

@@ -90,7 +90,7 @@ def run_backtest(job: RunningJob) -> None:
     result = _run(backtest, version, bars, warnings=())
     job.progress(0.8, "storing the result")
     store = installed_store()
-    for part, data in _parts(result, bars, cash=backtest.settings["cash"]).items():
+    for part, data in parts_of(result, bars, cash=backtest.settings["cash"]).items():
         store.put(result_key(job.tenant_id, result.result_id, part), data)
     secret = get_settings().required("result_signing_key")
     with job.finishing() as session:
@@ -130,7 +130,7 @@ def _run(
     )
 
 
-def _parts(result: Result, bars: Bars, *, cash: float) -> dict[ResultPart, bytes]:
+def parts_of(result: Result, bars: Bars, *, cash: float) -> dict[ResultPart, bytes]:
     """Answer what is kept beside the document, ready to serve without being parsed whole."""
     columns = read_series(result.series)
     equity = np.asarray(columns["equity"], dtype=np.float64)
