@@ -74,17 +74,17 @@ def plan_of(signals: Signals, bars: Bars, settings: Settings) -> Plan:
 
 def _events(signals: Signals, bars: int) -> EventArray:
     events = np.zeros(-(-bars // _BARS_PER_WORD) * _BARS_PER_WORD, dtype=np.uint8)
+    written = events[:bars]
     for side, entry_bit in ((signals.long, LONG_ENTRY), (signals.short, SHORT_ENTRY)):
         if side is not None:
-            events[:bars] |= _bits(side.entry, entry_bit)
-            events[:bars] |= _bits(side.exit, entry_bit << 1)
+            written |= _bits(side.entry, entry_bit)
+            written |= _bits(side.exit, entry_bit << 1)
     return events
 
 
 def _bits(flags: NDArray[Any], bit: int) -> EventArray:
-    if flags.dtype != np.int8:
-        flags = flags.astype(bool)
-    return flags.view(np.uint8) * np.uint8(bit)
+    ones: EventArray = (flags if flags.dtype == np.int8 else flags.astype(bool)).view(np.uint8)
+    return ones if bit == 1 else ones * np.uint8(bit)
 
 
 def _session(signals: Signals) -> EventArray:

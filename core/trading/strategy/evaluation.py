@@ -167,13 +167,17 @@ class Evaluation:
         key = (rule.indicator.name, *arguments.values(), rule.sources, rule.timeframe)
         if key not in self._outputs:
             series = [self._source(source, rule.timeframe) for source in rule.sources]
-            self._outputs[key] = compute(rule.indicator, series, arguments)
+            known = all(self._known(source, rule.timeframe) for source in rule.sources)
+            self._outputs[key] = compute(rule.indicator, series, arguments, known=known)
         return self._outputs[key]
 
     def _source(self, source: Source, timeframe: Timeframe) -> FloatArray:
         if isinstance(source, Price):
             return self.frame.price(source.name, timeframe)
         return self.outputs(self.strategy.inputs[source.input])[source.index]
+
+    def _known(self, source: Source, timeframe: Timeframe) -> bool:
+        return isinstance(source, Price) and self.frame.is_known(source.name, timeframe)
 
     def holds(self, node: Node, *, truth: bool) -> Truth:
         """Answer bool[n]: where a condition is true, or where it is false."""
