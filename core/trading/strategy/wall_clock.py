@@ -31,7 +31,7 @@ class WallClock:
     """
 
     def __init__(self, stamps: IntArray, timezone: str) -> None:
-        self._stamps = stamps
+        self._stamps = np.require(stamps, np.int64, ["C", "W"])
         self._timezone = timezone
 
     @cached_property
