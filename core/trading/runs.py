@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,6 +24,7 @@ from core.trading.backtest.signing import sign_document, signing_key
 from core.trading.bars.cache import load_cached
 from core.trading.bars.canonical import data_hash, read_parquet_bars, write_parquet
 from core.trading.bars.certificate import certify
+from core.trading.bars.instants import to_moment
 from core.trading.bars.read import read_bars
 from core.trading.bars.series import Bars
 from core.trading.bars.timeframes import Timeframe
@@ -32,8 +32,6 @@ from core.trading.models import Backtest, BarSet, StrategyVersion
 from core.trading.requests.backtests import BacktestRequest, refuse_deleted, settings_of
 from core.trading.requests.results import ResultPart, result_key
 from core.trading.strategy.reading import read_strategy
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def import_bars(job: RunningJob) -> None:
@@ -69,8 +67,8 @@ def import_bars(job: RunningJob) -> None:
                 data_key=key,
                 data_hash=data_hash(bars),
                 rows=len(bars),
-                first_at=_moment(bars, 0),
-                last_at=_moment(bars, -1),
+                first_at=to_moment(int(bars.stamps[0])),
+                last_at=to_moment(int(bars.stamps[-1])),
                 certificate=certificate,
             )
         )
@@ -164,7 +162,3 @@ def _bars(tenant_id: UUID, bar_set: BarSet) -> Bars:
 
     folder = get_settings().worker_cache_dir.expanduser() / "bars" / tenant_id.hex
     return load_cached(folder, content, symbol=bar_set.symbol, load=load)
-
-
-def _moment(bars: Bars, index: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=int(bars.stamps[index]))

@@ -54,9 +54,3 @@ def _as_ecmascript(text: str) -> str:
     if "e" in text:
         return rfc8785.dumps(float(text)).decode()
     return "0" if text == "-0.0" else text.removesuffix(".0")
-
-
-def rows_of(columns: Mapping[str, _Column]) -> list[dict[str, Any]]:
-    """Answer the table as a list of objects, as `json.loads` of its bytes would be."""
-    names = list(columns)
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
