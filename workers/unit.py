@@ -41,8 +41,8 @@ def main(queue: str) -> int:
 
 
 def _worker(queue: str) -> Worker:
-    from workers import perform  # noqa: PLC0415 - after logging, for what numba says on import
-    from workers.broker import broker  # noqa: PLC0415
+    from workers import perform
+    from workers.broker import broker
 
     keep_freed_memory()
     perform.preload(queue)
