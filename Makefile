@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 TESTS ?= -n 2 --dist loadgroup
 LOCKS := requirements/build.txt requirements.txt requirements/local.txt requirements/dev.txt
 
-.PHONY: help demo up migrate check fix test verify openapi warm lock
+.PHONY: help demo up migrate check fix test verify openapi warm parity bench lock
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -83,3 +83,22 @@ verify: .venv/dev  ## What is generated is current: openapi.json, both migration
 
 warm: .venv/local  ## Compile the engine where its cache is empty
 	@$(BIN)/python -m core.trading.backtest.warm
+
+# --- against other engines, in an environment of their own ---------------------------------
+
+.venv-peers/made: .venv/bin/uv benchmarks/parity/peers.txt
+	@echo "→ making .venv-peers"
+	@$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-peers
+	@$(BIN)/uv pip install -q --python .venv-peers/bin/python --require-hashes -r benchmarks/parity/peers.txt
+	@touch $@
+
+RECORDINGS := tests/parity/recordings
+
+parity: .venv-peers/made  ## Ask the peers again; fail where they answer otherwise than recorded
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT; \
+	PYTHONHASHSEED=0 .venv-peers/bin/python benchmarks/parity/record.py "$$fresh" && \
+	diff -rq $(RECORDINGS) "$$fresh" && echo "the recordings are what the peers answer"
+
+bench: .venv/local .venv-peers/made  ## Measure speed, our engine beside its peers
+	@$(BIN)/python benchmarks/engine.py
+	@$(BIN)/python benchmarks/end_to_end.py

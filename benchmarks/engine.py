@@ -2,7 +2,8 @@
 
 An SMA cross, long only, all cash, orders at the next open. Timed: the indicators, the signals,
 the run, equity and trades; not: making the bars, imports, compilation. Medians, one process at
-a time on one core; peers in `.venv-peers`. Prints a table for benchmarks/RESULTS.md.
+a time on one core; peers in `.venv-peers`, all with freed memory kept as our workers keep it.
+Prints a table for benchmarks/RESULTS.md.
 """
 
 import json
@@ -15,21 +16,39 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import talib
-from engine_bars import CASH, FAST, SLOW, bars, crosses
+from engine_bars import CASH, FAST, SLOW, bars
 
+from core.trading.backtest.memory import keep_freed_memory
+from core.trading.backtest.run import simulate
 from core.trading.backtest.settings import Settings
-from core.trading.backtest.simulate import prepare, run
 from core.trading.bars.series import Bars
-from core.trading.bars.timeframes import MICROSECONDS_PER_DAY, Timeframe
-from core.trading.strategy.signals import Side, Signals
+from core.trading.bars.timeframes import Timeframe
+from core.trading.strategy.compiling import compile_signals
+from core.trading.strategy.reading import read_strategy
 
 FOLDER = Path(__file__).resolve().parent
 PEERS = FOLDER.parent / ".venv-peers" / "bin" / "python"
-REPEATS = 9
+REPEATS = 15
 SLOW_REPEATS = 1
 PATIENCE_S = 900
 ENGINES = ("vectorbt-numba", "vectorbt-rust", "backtesting.py", "backtrader")
+
+
+KEEPS_FREED_MEMORY = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 1024**2),
+}
+CROSS = {
+    "spec": "strategy/1",
+    "name": "cross",
+    "timeframe": "1m",
+    "inputs": {
+        "fast": {"ta": "SMA", "with": {"timeperiod": FAST}},
+        "slow": {"ta": "SMA", "with": {"timeperiod": SLOW}},
+    },
+    "long": {"entry": "crosses_above(fast, slow)", "exit": "crosses_below(fast, slow)"},
+}
 
 
 def our_bars(count: int) -> Bars:
@@ -38,19 +57,18 @@ def our_bars(count: int) -> Bars:
 
 
 def our_run(market: Bars) -> Callable[[], int]:
-    nothing = np.zeros(len(market), dtype=np.int8)
-    always = np.ones(len(market), dtype=np.int8)
-    day = (market.stamps - 1) // MICROSECONDS_PER_DAY
+    strategy, how = read_strategy(CROSS), Settings(cash=CASH)
+    return lambda: len(simulate(compile_signals(strategy, {}, market), market, how).trades)
 
-    def once() -> int:
-        up, down = crosses(talib.SMA(market.close, FAST), talib.SMA(market.close, SLOW))
-        long = Side(up.view(np.int8), down.view(np.int8))
-        signals = Signals(long, None, None, day, always, nothing, nothing)
-        simulation = prepare(signals, market, Settings(cash=CASH))
-        run(simulation)
-        return len(simulation.trades)
 
-    return once
+def signals_alone(market: Bars) -> Callable[[], int]:
+    strategy = read_strategy(CROSS)
+    return lambda: int(compile_signals(strategy, {}, market).day[0] < 0)
+
+
+def run_alone(market: Bars) -> Callable[[], int]:
+    signals, how = compile_signals(read_strategy(CROSS), {}, market), Settings(cash=CASH)
+    return lambda: len(simulate(signals, market, how).trades)
 
 
 def reading(market: Bars) -> Callable[[], int]:
@@ -73,7 +91,12 @@ def peer(engine: str, count: int) -> tuple[float, int] | None:
     command = [PEERS, FOLDER / "engine_peers.py", engine, str(count), str(repeats)]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=PATIENCE_S
+            command,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=PATIENCE_S,
+            env=os.environ | KEEPS_FREED_MEMORY,
         )
     except subprocess.TimeoutExpired:
         return None
@@ -83,12 +106,18 @@ def peer(engine: str, count: int) -> tuple[float, int] | None:
 
 def main(counts: list[int]) -> None:
     os.sched_setaffinity(0, {0})
+    keep_freed_memory()
     print("| bars | engine | trades | median | against ours |")
     print("|---:|---|---:|---:|---:|")
     for count in counts:
         market = our_bars(count)
         ours = timed(our_run(market))
-        rows = {"NeoZork": ours, "summing the four arrays": timed(reading(market))}
+        rows = {
+            "NeoZork": ours,
+            "of it, indicators and signals": timed(signals_alone(market)),
+            "of it, the run": timed(run_alone(market)),
+            "summing the four arrays": timed(reading(market)),
+        }
         rows |= {engine: peer(engine, count) for engine in ENGINES}
         for name, row in rows.items():
             if row is None:

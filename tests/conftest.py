@@ -21,6 +21,9 @@ from core.tenancy.engine import app_engine
 _TEMPLATE = "neozork_template"
 _SERVERS = pytest.StashKey[tuple[LocalPostgres, LocalValkey, Path]]()
 
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("untimed", deadline=None)

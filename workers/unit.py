@@ -15,6 +15,7 @@ from core.jobs.kinds import QUEUES
 from core.logging import configure_logging, get_logger
 from core.settings import get_settings
 from core.telemetry import start_telemetry
+from core.trading.backtest.memory import keep_freed_memory
 
 # A job that a unit has taken from the queue and not begun waits for the one that runs.
 PREFETCH = 1
@@ -41,9 +42,10 @@ def main(queue: str) -> int:
 
 
 def _worker(queue: str) -> Worker:
-    from workers import perform  # noqa: PLC0415 - after logging, for what numba says on import
-    from workers.broker import broker  # noqa: PLC0415
+    from workers import perform
+    from workers.broker import broker
 
+    keep_freed_memory()
     perform.preload(queue)
     dramatiq.set_broker(broker)
     worker = Worker(broker, queues={queue}, worker_timeout=WORKER_TIMEOUT_MS, worker_threads=1)

@@ -1,6 +1,7 @@
 """`neozork backtest`: a strategy over a file of bars, with no server and no tenant."""
 
 import json
+import os
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from core import clock
 from core.errors import Fault, InvalidInputError
 from core.trading.backtest.settings import Costs, Profile, Settings
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE = click.Path(path_type=Path)
 
 
 @click.command()
@@ -49,6 +50,7 @@ def backtest(
     from core.trading.strategy.loading import parse_document
     from core.trading.strategy.reading import read_strategy
 
+    _refuse_unreadable(bars=bars_file, strategy=strategy_file)
     settings = _settings(**money)
     strategy = read_strategy(parse_document(strategy_file.read_bytes()))
     bars, notes = read_bars(
@@ -68,6 +70,17 @@ def backtest(
         click.echo(f'{head},"equity":{equity}}}')
     else:
         click.echo("\n".join(summary_lines(strategy.name, result.content())))
+
+
+def _refuse_unreadable(**files: Path) -> None:
+    """Raise InvalidInputError where a file cannot be opened; click would not say so as JSON."""
+    faults = [
+        Fault(f"/{option}", "unreadable", f"{path} is no file that can be read.", "Check the path.")
+        for option, path in files.items()
+        if path.is_dir() or not os.access(path, os.R_OK)
+    ]
+    if faults:
+        raise InvalidInputError("A file cannot be read.", errors=faults)
 
 
 def _settings(

@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,13 +15,16 @@ from core.jobs.running import RunningJob
 from core.settings import get_settings
 from core.storage.installed import installed_store
 from core.tenancy.session import open_session
-from core.trading.backtest.drawing import PREVIEW_POINTS, running_drawdown, thinned
+from core.trading.backtest.bar_range import bar_labels
+from core.trading.backtest.drawing import PREVIEW_POINTS, places_to_draw, running_drawdown
 from core.trading.backtest.result import Result
 from core.trading.backtest.run import run_backtest as run_strategy
+from core.trading.backtest.series import read_series
 from core.trading.backtest.signing import sign_document, signing_key
 from core.trading.bars.cache import load_cached
 from core.trading.bars.canonical import data_hash, read_parquet_bars, write_parquet
 from core.trading.bars.certificate import certify
+from core.trading.bars.instants import to_moment
 from core.trading.bars.read import read_bars
 from core.trading.bars.series import Bars
 from core.trading.bars.timeframes import Timeframe
@@ -30,8 +32,6 @@ from core.trading.models import Backtest, BarSet, StrategyVersion
 from core.trading.requests.backtests import BacktestRequest, refuse_deleted, settings_of
 from core.trading.requests.results import ResultPart, result_key
 from core.trading.strategy.reading import read_strategy
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def import_bars(job: RunningJob) -> None:
@@ -67,8 +67,8 @@ def import_bars(job: RunningJob) -> None:
                 data_key=key,
                 data_hash=data_hash(bars),
                 rows=len(bars),
-                first_at=_moment(bars, 0),
-                last_at=_moment(bars, -1),
+                first_at=to_moment(int(bars.stamps[0])),
+                last_at=to_moment(int(bars.stamps[-1])),
                 certificate=certificate,
             )
         )
@@ -88,7 +88,7 @@ def run_backtest(job: RunningJob) -> None:
     result = _run(backtest, version, bars, warnings=())
     job.progress(0.8, "storing the result")
     store = installed_store()
-    for part, data in _parts(result, bars, cash=backtest.settings["cash"]).items():
+    for part, data in parts_of(result, bars, cash=backtest.settings["cash"]).items():
         store.put(result_key(job.tenant_id, result.result_id, part), data)
     secret = get_settings().required("result_signing_key")
     with job.finishing() as session:
@@ -128,18 +128,19 @@ def _run(
     )
 
 
-def _parts(result: Result, bars: Bars, *, cash: float) -> dict[ResultPart, bytes]:
+def parts_of(result: Result, bars: Bars, *, cash: float) -> dict[ResultPart, bytes]:
     """Answer what is kept beside the document, ready to serve without being parsed whole."""
-    labels, equity = zip(*result.equity(bars), strict=True)
-    drawn = {
-        "time": labels,
-        "equity": equity,
-        "drawdown": running_drawdown(np.asarray(equity), cash).tolist(),
-    }
+    columns = read_series(result.series)
+    equity = np.asarray(columns["equity"], dtype=np.float64)
+    drawn = {"equity": equity, "drawdown": running_drawdown(equity, cash)}
+    places = places_to_draw(drawn.values(), PREVIEW_POINTS)
+    at = np.searchsorted(bars.stamps, columns["stamp"][places])
+    preview = {"time": bar_labels(bars, at.tolist())}
+    preview |= {name: values[places].tolist() for name, values in drawn.items()}
     trades = result.content()["trades"]
     return {
         "series.arrow": result.series,
-        "preview.json": json.dumps(thinned(drawn, PREVIEW_POINTS)).encode(),
+        "preview.json": json.dumps(preview).encode(),
         "trades.jsonl": "\n".join(json.dumps(trade) for trade in trades).encode(),
     }
 
@@ -161,7 +162,3 @@ def _bars(tenant_id: UUID, bar_set: BarSet) -> Bars:
 
     folder = get_settings().worker_cache_dir.expanduser() / "bars" / tenant_id.hex
     return load_cached(folder, content, symbol=bar_set.symbol, load=load)
-
-
-def _moment(bars: Bars, index: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=int(bars.stamps[index]))

@@ -1,8 +1,5 @@
 """What must hold of every run, whatever the strategy and the market."""
 
-import concurrent.futures
-import subprocess
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -258,26 +255,6 @@ def test_coasting_through_quiet_bars_answers_the_same_bits(
     assert quick.rules["quiet"][0] == 1
     assert slow.rules["quiet"][0] == 0
     assert outcome(quick) == outcome(slow)
-
-
-def test_threads_and_processes_answer_the_same_bits() -> None:
-    bars = random_bars(5, count=5000)
-    signals = signals_of(bars, 5, sides="long and short", thinks=True, max_bars=7)
-    expected = outcome(whole(signals, bars, Settings()))
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: outcome(whole(signals, bars, Settings())), range(8)))
-    assert set(answers) == {expected}
-    program = (
-        "import hashlib; from tests.laws.test_engine import *;"
-        "bars = random_bars(5, count=5000);"
-        "signals = signals_of(bars, 5, sides='long and short', thinks=True, max_bars=7);"
-        "print(hashlib.sha256(b''.join(outcome(whole(signals, bars, Settings())))).hexdigest())"
-    )
-    command = [sys.executable, "-c", program]
-    hashes = {
-        subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)
-    }
-    assert len(hashes) == 1
 
 
 def test_no_run_compiles_anew() -> None:

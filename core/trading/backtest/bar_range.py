@@ -7,11 +7,10 @@ import numpy as np
 
 from core.errors import Fault, InvalidInputError
 from core.trading.backtest.settings import Settings
+from core.trading.bars.instants import to_micros
 from core.trading.bars.labels import bar_label
 from core.trading.bars.series import Bars
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _PER_SECOND = 1_000_000
 
 
@@ -50,22 +49,18 @@ def bar_labels(bars: Bars, indices: Sequence[int]) -> list[str]:
 
 def _begin(moment: date | datetime, bars: Bars) -> int:
     if isinstance(moment, datetime):
-        return _micros(moment)
-    midnight = _micros(datetime(moment.year, moment.month, moment.day, tzinfo=UTC))
+        return to_micros(moment)
+    midnight = to_micros(datetime(moment.year, moment.month, moment.day, tzinfo=UTC))
     return midnight + bars.label_offset - 1 if bars.label_offset else midnight
 
 
 def _end(moment: date | datetime, bars: Bars) -> int:
     if isinstance(moment, datetime):
-        return _micros(moment)
+        return to_micros(moment)
     midnight = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
     if bars.label_offset:
-        return _micros(midnight) + bars.label_offset
-    return _micros(midnight + timedelta(days=1))
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
+        return to_micros(midnight) + bars.label_offset
+    return to_micros(midnight + timedelta(days=1))
 
 
 def _extent(bars: Bars) -> str:

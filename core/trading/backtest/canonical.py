@@ -11,6 +11,7 @@ from typing import Any
 import rfc8785
 
 _Column = Sequence[Any]
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def dump_document(
@@ -38,27 +39,18 @@ def dump_table(columns: Mapping[str, _Column]) -> bytes:
 
 def dump_column(values: _Column) -> list[str]:
     """Answer each value's canonical text; equal strings are written once."""
-    if values and isinstance(values[0], str):
-        known = {text: rfc8785.dumps(text).decode() for text in set(values)}
+    if not values:
+        return []
+    if isinstance(values[0], str):
+        known = {text: _quoted(text) for text in set(values)}
         return [known[text] for text in values]
-    return [dump_number(value) for value in values]
+    return [_as_ecmascript(text) for text in json.dumps(list(values))[1:-1].split(", ")]
 
 
-def dump_number(value: float | None) -> str:
-    """Answer a number as ECMAScript writes it; None, NaN and infinities are null."""
-    if value is None:
+def _as_ecmascript(text: str) -> str:
+    """Answer a number that Python wrote as JavaScript would; null where it is none."""
+    if text[-1] > "9":
         return "null"
-    if isinstance(value, int):
-        return str(value)
-    text = repr(value)
-    if "e" not in text and "n" not in text:
-        return "0" if value == 0.0 else text.removesuffix(".0")
-    if "n" in text:
-        return "null"
-    return rfc8785.dumps(value).decode()
-
-
-def rows_of(columns: Mapping[str, _Column]) -> list[dict[str, Any]]:
-    """Answer the table as a list of objects, as `json.loads` of its bytes would be."""
-    names = list(columns)
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    if "e" in text:
+        return rfc8785.dumps(float(text)).decode()
+    return "0" if text == "-0.0" else text.removesuffix(".0")

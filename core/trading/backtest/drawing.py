@@ -1,6 +1,6 @@
 """The series of a run thinned out to draw; numpy alone, so that the web may thin them further."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,15 +35,18 @@ def downsample(values: FloatArray, points: int) -> IntArray:
     return np.array(sorted(kept), dtype=np.int64)
 
 
-def thinned(columns: Mapping[str, Sequence[Any]], points: int) -> dict[str, list[Any]]:
-    """Answer the columns at about `points` of their places, the same for all.
+def places_to_draw(columns: Iterable[Sequence[float] | FloatArray], points: int) -> IntArray:
+    """Answer the indices, ascending, of about `points` values, the same for all columns.
 
-    The lowest and highest values of every numeric column stay; `time` only comes along.
+    The lowest and highest values of every column stay.
     """
-    numeric = [name for name in columns if name != "time"]
-    share = max(4, points // max(1, len(numeric)))
-    kept: set[int] = set()
-    for name in numeric:
-        kept.update(downsample(np.asarray(columns[name], dtype=np.float64), share).tolist())
-    places = sorted(kept)
+    series = [np.asarray(values, dtype=np.float64) for values in columns]
+    share = max(4, points // max(1, len(series)))
+    return np.unique(np.concatenate([downsample(values, share) for values in series]))
+
+
+def thinned(columns: Mapping[str, Sequence[Any]], points: int) -> dict[str, list[Any]]:
+    """Answer the columns at about `points` of their places; `time` only comes along."""
+    numeric = [values for name, values in columns.items() if name != "time"]
+    places = places_to_draw(numeric, points).tolist()
     return {name: [values[place] for place in places] for name, values in columns.items()}

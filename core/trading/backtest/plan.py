@@ -34,6 +34,7 @@ from core.trading.strategy.signals import Entry, Fill, Level, LevelKind, Side, S
 
 _BPS = 10_000.0
 _PERCENT = 100.0
+_BARS_PER_WORD = 8
 _NOTHING = np.full(1, np.nan)
 
 
@@ -59,6 +60,7 @@ def plan_of(signals: Signals, bars: Bars, settings: Settings) -> Plan:
     events[: SWITCHES[settings.profile].first_decision_bar] = 0
     return Plan(
         events=events,
+        words=events.view("<u8"),
         session=_session(signals),
         day=owned(signals.day, np.int64),
         long_price=_order_price(signals.long),
@@ -71,18 +73,18 @@ def plan_of(signals: Signals, bars: Bars, settings: Settings) -> Plan:
 
 
 def _events(signals: Signals, bars: int) -> EventArray:
-    events = np.zeros(bars, dtype=np.uint8)
+    events = np.zeros(-(-bars // _BARS_PER_WORD) * _BARS_PER_WORD, dtype=np.uint8)
+    written = events[:bars]
     for side, entry_bit in ((signals.long, LONG_ENTRY), (signals.short, SHORT_ENTRY)):
         if side is not None:
-            events |= _bits(side.entry, entry_bit)
-            events |= _bits(side.exit, entry_bit << 1)
+            written |= _bits(side.entry, entry_bit)
+            written |= _bits(side.exit, entry_bit << 1)
     return events
 
 
 def _bits(flags: NDArray[Any], bit: int) -> EventArray:
-    if flags.dtype != np.int8:
-        flags = flags.astype(bool)
-    return flags.view(np.uint8) * np.uint8(bit)
+    ones: EventArray = (flags if flags.dtype == np.int8 else flags.astype(bool)).view(np.uint8)
+    return ones if bit == 1 else ones * np.uint8(bit)
 
 
 def _session(signals: Signals) -> EventArray:

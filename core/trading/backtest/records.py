@@ -13,6 +13,7 @@ from core.trading.bars.series import FloatArray, IntArray
 
 RecordArray = np.ndarray[tuple[int], np.dtype[np.void]]
 EventArray = np.ndarray[tuple[int], np.dtype[np.uint8]]
+WordArray = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 
 def dtype_of(record: type) -> np.dtype[np.void]:
@@ -58,13 +59,16 @@ class Market(NamedTuple):
 class Plan(NamedTuple):
     """What the strategy asks for, per bar.
 
-    `events`: uint8[n], the bits of `core.trading.backtest.events`. `session`: uint8[n], or of
-    length 1 when every bar is alike. `day`: int64[n]. `long_price`, `short_price`: the level of
-    a limit or stop entry. `stop`, `target`, `trail`, `weight`: float64[n] or [1], read at the
-    signal's bar; `weight` is the size's number (a fraction of equity, or units).
+    `events`: uint8[n], the bits of `core.trading.backtest.events`, and 0 up to a multiple of 8.
+    `words`: the same bytes as uint64, eight bars each, the first in the lowest byte. `session`:
+    uint8[n], or of length 1 when every bar is alike. `day`: int64[n]. `long_price`,
+    `short_price`: the level of a limit or stop entry. `stop`, `target`, `trail`, `weight`:
+    float64[n] or [1], read at the signal's bar; `weight` is the size's number (a fraction of
+    equity, or units).
     """
 
     events: EventArray
+    words: WordArray
     session: EventArray
     day: IntArray
     long_price: FloatArray

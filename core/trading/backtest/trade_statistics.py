@@ -4,6 +4,8 @@ import math
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from core.trading.backtest.daily import deviation, mean
 from core.trading.backtest.records import RecordArray
 from core.trading.bars.series import IntArray
@@ -55,14 +57,11 @@ def bars_in_market(trades: RecordArray, open_since: int, first: int, stop: int) 
 
     `open_since`: the entry bar of the position still open, -1 where there is none.
     """
-    spans = list(zip(trades["entry_bar"].tolist(), trades["exit_bar"].tolist(), strict=True))
+    entries, after = trades["entry_bar"], trades["exit_bar"] + 1
     if open_since >= 0:
-        spans.append((open_since, stop - 1))
-    count, free = 0, first
-    for entry, leaving in spans:
-        count += max(0, leaving + 1 - max(entry, free))
-        free = max(free, leaving + 1)
-    return count
+        entries, after = np.append(entries, open_since), np.append(after, stop)
+    free = np.maximum.accumulate(np.append(first, after))[:-1]
+    return int(np.maximum(after - np.maximum(entries, free), 0).sum())
 
 
 def _ratio(above: float | None, below: float | None) -> float | None:

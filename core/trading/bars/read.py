@@ -12,6 +12,7 @@ from core.trading.bars.columns import RawColumns
 from core.trading.bars.csv_file import read_csv
 from core.trading.bars.faults import FileFaults
 from core.trading.bars.header import NUMBERS
+from core.trading.bars.instants import to_micros
 from core.trading.bars.limits import Limits
 from core.trading.bars.parquet_file import read_parquet
 from core.trading.bars.prices import check_prices
@@ -68,6 +69,8 @@ def read_bars(
     closes later than one timeframe after it is a fault; `file_name`: for messages only.
     Raises InvalidInputError with every fault found, rows bounded to the first 20 of a kind.
     """
+    if now.tzinfo is None:
+        raise ValueError("`now` must carry its offset from UTC")
     name = file_name or (source.name if isinstance(source, Path) else "The file")
     faults = FileFaults()
     if stamp not in STAMPS:
@@ -81,7 +84,7 @@ def read_bars(
     del data
     if raw is None:
         raise faults.error(name)
-    clock = Clock(timeframe, timezone, stamp, _micros(now), raw.midnights_are_dates)
+    clock = Clock(timeframe, timezone, stamp, to_micros(now), raw.midnights_are_dates)
     stamped = _check(raw, clock, faults)
     if faults or stamped is None:
         raise faults.error(name, raw.lines_of)
@@ -173,9 +176,3 @@ def _warnings(raw: RawColumns, stamped: Stamped, clock: Clock) -> list[Fault]:
         text = "The last bar has not closed yet; its numbers may still change."
         warnings.append(Fault(f"/row/{len(raw)}", "unfinished_bar", text))
     return warnings
-
-
-def _micros(moment: datetime) -> int:
-    if moment.tzinfo is None:
-        raise ValueError("`now` must carry its offset from UTC")
-    return int(moment.timestamp()) * 1_000_000

@@ -1,16 +1,15 @@
 """Wall clocks and instants, a column at a time, by the tz database that Python ships."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.trading.bars.instants import to_moment
 from core.trading.bars.series import IntArray
 from core.trading.bars.timeframes import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MARGIN = 3 * MICROSECONDS_PER_DAY
 _STEP_SECONDS = 43_200
 
@@ -120,7 +119,7 @@ def resolve_local(zone: Zone, local: IntArray) -> LocalTimes:
 
 
 def _offset_seconds(zone: ZoneInfo, moment: int) -> int:
-    offset = (_EPOCH + timedelta(seconds=moment)).astimezone(zone).utcoffset()
+    offset = to_moment(moment * MICROSECONDS_PER_SECOND).astimezone(zone).utcoffset()
     return int(offset.total_seconds()) if offset is not None else 0
 
 

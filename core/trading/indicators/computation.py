@@ -32,20 +32,25 @@ def _lookback(name: str, arguments: tuple[tuple[str, float], ...]) -> int:
 
 
 def compute(
-    indicator: Indicator, series: Sequence[FloatArray], arguments: Arguments
+    indicator: Indicator,
+    series: Sequence[FloatArray],
+    arguments: Arguments,
+    *,
+    known: bool = False,
 ) -> tuple[FloatArray, ...]:
     """Compute every output over whole series, unknown (NaN) until warmed up.
 
     `series`: float64[n] each, oldest first, in the order of `indicator.sources`; they may hold
     NaN, before and after which the function starts anew. `arguments`: the ones that differ
-    from the defaults. Answers float64[n] for each output, without infinities. Raises
-    InvalidInputError where TA-Lib refuses the arguments.
+    from the defaults. `known`: whether the caller has seen that no value is unknown. Answers
+    float64[n] for each output, without infinities. Raises InvalidInputError where TA-Lib
+    refuses the arguments.
     """
     series = [np.require(column, np.float64, ["C", "W"]) for column in series]
     called = _as_called(indicator, arguments)
     warmup = lookback(indicator, arguments)
     n = len(series[0])
-    stretches = _known_stretches(series)
+    stretches = [(0, n)] if known else _known_stretches(series)
     if stretches == [(0, n)] and n > warmup:
         return _run(indicator, series, called, warmup)
     outputs = tuple(np.full(n, np.nan) for _ in indicator.outputs)

@@ -19,9 +19,13 @@ _BLOCK = 1024
 @njit(nogil=True, cache=True)
 def forget_infinities(x: FloatArray) -> None:
     """Turn infinities into NaN, in place: what is infinite is unknown."""
+    infinite = 0
     for i in range(len(x)):
-        if math.fabs(x[i]) == np.inf:
-            x[i] = np.nan
+        infinite |= int(math.fabs(x[i]) == np.inf)
+    if infinite:
+        for i in range(len(x)):
+            if math.fabs(x[i]) == np.inf:
+                x[i] = np.nan
 
 
 @njit(nogil=True, cache=True)
@@ -29,8 +33,7 @@ def count_unknown(x: FloatArray) -> int:
     """Count the values that are NaN or infinite."""
     count = 0
     for i in range(len(x)):
-        if not math.fabs(x[i]) < np.inf:
-            count += 1
+        count += int(not math.fabs(x[i]) < np.inf)
     return count
 
 

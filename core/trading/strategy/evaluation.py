@@ -85,6 +85,7 @@ class Evaluation:
         self.frame = frame
         self._numbers: dict[Node, Column] = {}
         self._truths: dict[tuple[Node, bool], Truth] = {}
+        self._crosses: dict[tuple[Node, Node], tuple[Truth, Truth]] = {}
         self._outputs: dict[tuple[object, ...], tuple[FloatArray, ...]] = {}
 
     def quantity(self, quantity: Quantity) -> float:
@@ -166,13 +167,17 @@ class Evaluation:
         key = (rule.indicator.name, *arguments.values(), rule.sources, rule.timeframe)
         if key not in self._outputs:
             series = [self._source(source, rule.timeframe) for source in rule.sources]
-            self._outputs[key] = compute(rule.indicator, series, arguments)
+            known = all(self._known(source, rule.timeframe) for source in rule.sources)
+            self._outputs[key] = compute(rule.indicator, series, arguments, known=known)
         return self._outputs[key]
 
     def _source(self, source: Source, timeframe: Timeframe) -> FloatArray:
         if isinstance(source, Price):
             return self.frame.price(source.name, timeframe)
         return self.outputs(self.strategy.inputs[source.input])[source.index]
+
+    def _known(self, source: Source, timeframe: Timeframe) -> bool:
+        return isinstance(source, Price) and self.frame.is_known(source.name, timeframe)
 
     def holds(self, node: Node, *, truth: bool) -> Truth:
         """Answer bool[n]: where a condition is true, or where it is false."""
@@ -217,8 +222,10 @@ class Evaluation:
     def _crossed(self, node: Cross, *, truth: bool) -> Truth:
         a, b = self.number(node.left), self.number(node.right)
         if truth and isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-            crossed: Truth = _crossed_above(a, b) if node.above else _crossed_above(b, a)
-            return crossed
+            key = (node.left, node.right)
+            if key not in self._crosses:
+                self._crosses[key] = _crosses(a, b)
+            return self._crosses[key][0 if node.above else 1]
         return self.holds(node.spelled_out(), truth=truth)
 
 
@@ -257,8 +264,10 @@ def shifted_truth(x: Truth, bars: int) -> Truth:
 
 
 @njit(nogil=True, cache=True)
-def _crossed_above(a: FloatArray, b: FloatArray) -> Truth:
-    out = np.zeros(len(a), np.bool_)
+def _crosses(a: FloatArray, b: FloatArray) -> tuple[Truth, Truth]:
+    """Answer where a crosses above b and where below: one reading of memory for the two."""
+    above, below = np.zeros(len(a), np.bool_), np.zeros(len(a), np.bool_)
     for t in range(1, len(a)):
-        out[t] = (a[t] > b[t]) & (a[t - 1] <= b[t - 1])
-    return out
+        above[t] = (a[t] > b[t]) & (a[t - 1] <= b[t - 1])
+        below[t] = (a[t] < b[t]) & (a[t - 1] >= b[t - 1])
+    return above, below

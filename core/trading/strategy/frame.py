@@ -7,9 +7,9 @@ import numpy as np
 
 from core.trading.bars.series import Bars, FloatArray
 from core.trading.bars.timeframes import Timeframe
-from core.trading.indicators.windows import forget_infinities
+from core.trading.indicators.windows import count_unknown, forget_infinities
 from core.trading.strategy.higher_timeframe import HigherBars, raise_timeframe
-from core.trading.strategy.wall_clock import WallClock, read_wall_clock
+from core.trading.strategy.wall_clock import WallClock
 
 
 @dataclass
@@ -22,12 +22,13 @@ class Frame:
     bars: Bars
     timezone: str
     _prices: dict[tuple[str, Timeframe], FloatArray] = field(default_factory=dict)
+    _known: dict[tuple[str, Timeframe], bool] = field(default_factory=dict)
     _higher: dict[Timeframe, HigherBars] = field(default_factory=dict)
 
     @cached_property
     def clock(self) -> WallClock:
         """The wall clock of every bar."""
-        return read_wall_clock(self.bars.stamps, self.timezone)
+        return WallClock(self.bars.stamps, self.timezone)
 
     def higher(self, timeframe: Timeframe) -> HigherBars:
         """Answer the bars of a timeframe above that of the bars."""
@@ -51,6 +52,13 @@ class Frame:
         if key not in self._prices:
             self._prices[key] = _price(self.at(timeframe), name)
         return self._prices[key]
+
+    def is_known(self, name: str, timeframe: Timeframe) -> bool:
+        """Say whether a price at a timeframe has no unknown value; every input asks that."""
+        key = (name, timeframe)
+        if key not in self._known:
+            self._known[key] = count_unknown(self.price(name, timeframe)) == 0
+        return self._known[key]
 
 
 def _price(bars: Bars, name: str) -> FloatArray:

@@ -65,21 +65,29 @@ def raise_timeframe(
     offset = clock.offset[starts]
     ends = wall_end - offset if by_offset else _instants(wall_end, offset, timezone)
     ends = np.maximum.accumulate(ends) if len(ends) else ends
-    columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)
+    prices = (_owned(bars.open), _owned(bars.high), _owned(bars.low), _owned(bars.close))
     first = 1 if n and _began_before(bars, clock, int(wall_start[0])) else 0
-    raised = [column[first:].copy() for column in _aggregate(starts, columns)]
+    raised = [
+        column[first:].copy() for column in _aggregate(starts, (*prices, _owned(bars.volume)))
+    ]
     opens, highs, lows, closes, volumes = raised
     whole = Bars(bars.symbol, timeframe, ends[first:], opens, highs, lows, closes, volumes)
     return HigherBars(whole, np.searchsorted(bars.stamps, ends[first:]), n)
+
+
+def _owned(column: FloatArray) -> FloatArray:
+    """Answer the column as compiled code takes it without being compiled again."""
+    owned: FloatArray = np.require(column, np.float64, ["C", "W"])
+    return owned
 
 
 def _bucket_starts(clock: WallClock, timeframe: Timeframe) -> tuple[IntArray, IntArray]:
     """Answer the day and the time of day at which the bar around each base bar begins."""
     if timeframe is Timeframe.W1:
         monday = clock.day - (clock.day + MONDAY_OF_THE_EPOCH) % 7
-        return monday, np.zeros_like(clock.time)
+        return monday, np.zeros_like(clock.day)
     if timeframe is Timeframe.D1:
-        return clock.day, np.zeros_like(clock.time)
+        return clock.day, np.zeros_like(clock.day)
     return clock.day, clock.time - clock.time % timeframe.microseconds
 
 

@@ -37,7 +37,9 @@ def parse(text: str, path: str, findings: Findings) -> Parsed | None:
     try:
         body = ast.parse(lexed.source, mode="eval").body
     except SyntaxError as error:
-        at = min(max((error.offset or 1) - 1, 0) + lexed.lead, len(text))
+        # An expression that ends too early has offset 0: its fault is where it ends.
+        at = (error.offset or len(lexed.source) + 1) - 1
+        at = min(at + lexed.lead, len(text))
         findings.add(path, "syntax", f"Not an expression: {error.msg}.", ALLOWED, at)
         return None
     except (RecursionError, MemoryError, ValueError):

@@ -99,6 +99,9 @@ def _symbol(section: Section, symbols: tuple[str, ...]) -> None:
     symbol = section.values["symbol"]
     if not isinstance(symbol, str):
         section.fault("symbol", "type", "symbol must be a text.", "Put it in quotes.")
+    elif symbols and symbol not in symbols:
+        message = f"The universe has no {symbol[:40]}."
+        section.fault("symbol", "unknown_symbol", message, "Add it to /universe/symbols.")
     elif symbols != (symbol,):
         message = "Series of another symbol are not supported yet."
         section.fault("symbol", "not_supported_yet", message, "Leave symbol out.")

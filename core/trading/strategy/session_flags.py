@@ -15,7 +15,10 @@ _DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class SessionFlags:
-    """int8[n] each, as `Signals` describes them; `always`: every bar is inside."""
+    """int8[n] each, as `Signals` describes them; `always`: every bar is inside.
+
+    `start` and `close` are 0 unless the rule is flat at the close, which alone reads them.
+    """
 
     inside: FlagArray
     start: FlagArray
@@ -33,6 +36,7 @@ def within(clock: WallClock, start: int, end: int) -> NDArray[np.bool_]:
 def flag_session(clock: WallClock, rule: SessionRule) -> SessionFlags:
     """Compute the flags of a session; over midnight it belongs to the day it began on."""
     n = len(clock.day)
+    none = np.zeros(n, np.int8)
     always = rule.start == 0 and rule.end == MICROSECONDS_PER_DAY and len(rule.days) == _DAYS
     session_day = clock.day
     if rule.start > rule.end:
@@ -41,6 +45,8 @@ def flag_session(clock: WallClock, rule: SessionRule) -> SessionFlags:
     if len(rule.days) < _DAYS:
         weekday = (session_day + MONDAY_OF_THE_EPOCH) % _DAYS
         inside &= np.isin(weekday, rule.days)
+    if not rule.flat_at_close:
+        return SessionFlags(inside.view(np.int8), none, none, always)
     start = np.zeros(n, np.bool_)
     start[_first_of_each(inside, session_day, always=always)] = True
     close = clock.time == rule.end - 1

@@ -1,39 +1,60 @@
 """Stamps as a wall clock of a timezone shows them, for millions of bars at once.
 
-UTC offsets are asked from zoneinfo only around their transitions. All times are microseconds:
+UTC offsets are asked from the tz database only around their switches. All times are microseconds:
 stamps since the Unix epoch in UTC, wall times since 1970-01-01 00:00 on the zone's own clock.
 """
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo
+from functools import cached_property, lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numba import njit
 
 from core.trading.bars.series import IntArray
 from core.trading.bars.timeframes import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
+from core.trading.bars.zones import Zone, load_zone
 
 MICROSECONDS_PER_HOUR = 3_600 * MICROSECONDS_PER_SECOND
 MONDAY_OF_THE_EPOCH = 3
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_LAST_DAY = (datetime.max.replace(tzinfo=UTC) - _EPOCH).days - 2
-_FIRST_DAY = -719_160
+_FIRST_DAY = -719_150  # some days after those that Python's calendar begins and ends with
+_LAST_DAY = 2_932_890
 
 
-@dataclass(frozen=True, slots=True)
 class WallClock:
     """The instants of bars on a wall clock: of each stamp less one microsecond.
 
-    `day`: int64[n], days since 1970-01-01, never falling. `time`: int64[n], microseconds since
-    midnight. `offset`: int64[n], microseconds east of UTC.
+    Each reading is computed when it is asked for, and once: most strategies need the day alone.
+    `stamps`: int64[n], increasing.
     """
 
-    day: IntArray
-    time: IntArray
-    offset: IntArray
+    def __init__(self, stamps: IntArray, timezone: str) -> None:
+        self._stamps = np.require(stamps, np.int64, ["C", "W"])
+        self._timezone = timezone
+
+    @cached_property
+    def _instants(self) -> IntArray:
+        return self._stamps - 1
+
+    @cached_property
+    def offset(self) -> IntArray:
+        """int64[n]: microseconds east of UTC."""
+        return offsets_at(self._instants, self._timezone)
+
+    @cached_property
+    def _wall(self) -> IntArray:
+        return self._instants if self._timezone == "UTC" else self._instants + self.offset
+
+    @cached_property
+    def day(self) -> IntArray:
+        """int64[n]: days since 1970-01-01, never falling."""
+        if self._timezone == "UTC":
+            return _days_reached(self._stamps, 1)
+        return _days_reached(self._wall, 0)
+
+    @cached_property
+    def time(self) -> IntArray:
+        """int64[n]: microseconds since midnight."""
+        time: IntArray = self._wall % MICROSECONDS_PER_DAY
+        return time
 
     @property
     def weekday(self) -> IntArray:
@@ -46,19 +67,17 @@ class WallClock:
         return self.time // MICROSECONDS_PER_HOUR
 
 
-def read_wall_clock(stamps: IntArray, timezone: str) -> WallClock:
-    """Read the wall clock of a timezone one microsecond before each stamp.
-
-    `stamps`: int64[n], increasing.
-    """
-    instants = stamps - 1
-    offset = offsets_at(instants, timezone)
-    wall = instants + offset
-    day = wall // MICROSECONDS_PER_DAY
-    time = wall - day * MICROSECONDS_PER_DAY
-    if timezone != "UTC":
-        day = np.maximum.accumulate(day)
-    return WallClock(day=day, time=time, offset=offset)
+@njit(nogil=True, cache=True)
+def _days_reached(wall: IntArray, less: int) -> IntArray:
+    """Answer the day of each wall time less so much, never one before a day already reached."""
+    out = np.empty(len(wall), np.int64)
+    day, ends = 0, -(2**63)
+    for t in range(len(wall)):
+        if wall[t] - less >= ends:
+            day = (wall[t] - less) // MICROSECONDS_PER_DAY
+            ends = (day + 1) * MICROSECONDS_PER_DAY
+        out[t] = day
+    return out
 
 
 def offsets_at(instants: IntArray, timezone: str) -> IntArray:
@@ -68,44 +87,16 @@ def offsets_at(instants: IntArray, timezone: str) -> IntArray:
         return offset
     first = max(int(instants[0] // MICROSECONDS_PER_DAY), _FIRST_DAY)
     last = min(int(instants[-1] // MICROSECONDS_PER_DAY) + 1, _LAST_DAY)
-    changes, values = _transitions(timezone, first, last)
-    edges = [0, *np.searchsorted(instants, changes).tolist(), len(instants)]
-    for value, start, stop in zip(values, edges[:-1], edges[1:], strict=True):
+    zone = _zone(timezone, first, last)
+    edges = [0, *np.searchsorted(instants, zone.switches).tolist(), len(instants)]
+    for value, start, stop in zip(zone.offsets, edges[:-1], edges[1:], strict=True):
         offset[start:stop] = value
     return offset
 
 
 @lru_cache(maxsize=256)
-def _transitions(timezone: str, first: int, last: int) -> tuple[NDArray[np.int64], list[int]]:
-    """Find the changes of offset between two days: their instants and the offsets around."""
-    zone = ZoneInfo(timezone)
-    changes: list[int] = []
-    values = [_offset(zone, first * MICROSECONDS_PER_DAY)]
-    for day in range(first, last):
-        low, high = day * MICROSECONDS_PER_DAY, (day + 1) * MICROSECONDS_PER_DAY
-        after = _offset(zone, high)
-        if after != values[-1]:
-            changes.append(_bisect(zone, low, high))
-            values.append(after)
-    return np.array(changes, np.int64), values
-
-
-def _bisect(zone: ZoneInfo, low: int, high: int) -> int:
-    """Find the first instant in (low, high] with the offset of `high`; offsets change on seconds.
-
-    Two changes within a day would be read as one; no zone had such since 1970.
-    """
-    after = _offset(zone, high)
-    low, high = low // MICROSECONDS_PER_SECOND, high // MICROSECONDS_PER_SECOND
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _offset(zone, middle * MICROSECONDS_PER_SECOND) == after:
-            high = middle
-        else:
-            low = middle
-    return high * MICROSECONDS_PER_SECOND
-
-
-def _offset(zone: ZoneInfo, instant: int) -> int:
-    moment = (_EPOCH + timedelta(microseconds=instant)).astimezone(zone)
-    return (moment.utcoffset() or timedelta()) // _MICROSECOND
+def _zone(timezone: str, first: int, last: int) -> Zone:
+    zone = load_zone(timezone, first * MICROSECONDS_PER_DAY, last * MICROSECONDS_PER_DAY)
+    if zone is None:
+        raise ValueError(f"there is no timezone {timezone}")
+    return zone

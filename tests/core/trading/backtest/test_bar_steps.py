@@ -1,6 +1,6 @@
 import numpy as np
 
-from tests.core.trading.backtest.worked import asks, entered, flat, lived, market, told
+from tests.core.trading.backtest.worked import asks, entered, flat, lived, market, percent, told
 
 
 def test_a_position_is_flat_at_the_sessions_closing_bar() -> None:
@@ -37,3 +37,16 @@ def test_a_bar_without_volume_fills() -> None:
     bars = market(*flat(100, 3))
     bars.volume[:] = 0.0
     assert entered(lived(asks(bars, long=[0]), bars))[0] == 10
+
+
+def test_an_order_at_the_open_comes_before_a_level_inside_the_bar() -> None:
+    bars = market(*flat(100, 3), (99, 99, 90, 90), *flat(90, 1))
+    simulation = lived(asks(bars, long=[0], sell=[2], stop=percent(5)), bars)
+    assert told(simulation) == [(1, 3, 1, 100, 99, "signal")]
+
+
+def test_exits_at_the_open_come_before_entries_and_free_their_cash() -> None:
+    bars = market(*flat(100, 3), *flat(50, 2))
+    simulation = lived(asks(bars, long=[0], sell=[], short=[2], cover=[]), bars)
+    assert told(simulation) == [(1, 3, 1, 100, 50, "reverse")]
+    assert entered(simulation) == (-10, 50)

@@ -23,6 +23,12 @@ def test_a_limit_fills_at_its_price_or_at_a_better_open() -> None:
     assert entered(lived(asks(gapped, long=[0], price=98, **LIMIT), gapped))[1] == 96
 
 
+def test_a_limit_entry_does_not_slip() -> None:
+    bars = market(*flat(100, 1), (100, 101, 97, 99), *flat(99, 1))
+    simulation = lived(asks(bars, long=[0], price=98, **LIMIT), bars, slippage_bps=100)
+    assert entered(simulation)[1] == 98
+
+
 def test_a_mere_touch_is_no_fill_where_the_limit_must_be_traded_through() -> None:
     bars = market(*flat(100, 1), (100, 101, 98, 99), *flat(99, 1))
     assert entered(lived(asks(bars, long=[0], price=98, **LIMIT), bars))[1] == 98

@@ -73,3 +73,11 @@ def test_a_minimum_fee_larger_than_the_proceeds_leaves_a_cash_account_at_zero() 
     simulation = lived(asks(bars, long=[0], sell=[2]), bars, minimum=5)
     assert simulation.state["cash"][0] == 0.0
     assert simulation.equity[-1] == 0.0
+
+
+def test_prices_are_not_rounded_and_cash_earns_nothing() -> None:
+    odd = 10.123456789012
+    bars = market(*flat(10, 2), (odd, odd, odd, odd), *flat(odd, 3))
+    simulation = lived(asks(bars, long=[1], sell=[2], sizing=TEN_UNITS), bars, finance_apr=50)
+    assert simulation.trades["entry_price"][0] == odd
+    assert simulation.equity.tolist() == [1000.0] * 6
