@@ -68,6 +68,7 @@ def _environment(postgres: LocalPostgres, valkey: LocalValkey, folder: Path) -> 
         "NEOZORK_TEST_SUPERUSER_URL": postgres.url("postgres", "postgres"),
         "REDIS_URL": valkey.url(),
         "JWT_SECRET_KEY": "a secret of the tests, long enough to sign with",
+        "RESULT_SIGNING_KEY": "a secret of the tests, long enough to sign results",
         "STORAGE_URL": f"file://{folder}/blobs",
         "WORKER_CACHE_DIR": f"{folder}/cache",
         "LOG_LEVEL": "warning",

@@ -12,9 +12,25 @@ from flask import Response, request
 from core.errors import InvalidInputError
 from core.tenancy.idempotency import Request, earlier_answer, keep_answer
 from core.tenancy.session import TenantSession, open_session
+from web.api.reading import Blueprint
 from web.api.security import caller, tenant_id
 
 _LONGEST_KEY = 255
+REPLAYED = "Idempotency-Replayed"
+
+
+# Documents the header on a route that answers with `create_once`.
+idempotent = Blueprint.doc(
+    parameters=[
+        {
+            "in": "header",
+            "name": "Idempotency-Key",
+            "required": False,
+            "description": "Makes it safe to send this again for 24 h: done once, answered alike.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": _LONGEST_KEY},
+        }
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +53,10 @@ def create_once(
     if key is None:
         with open_session(tenant_id()) as session:
             return _response(create(session))
-    if not 0 < len(key) <= _LONGEST_KEY:
+    if not 0 < len(key) <= _LONGEST_KEY or not (key.isascii() and key.isprintable()):
         raise InvalidInputError(
-            f"An Idempotency-Key has 1 to {_LONGEST_KEY} characters; a random uuid is a good one.",
+            f"An Idempotency-Key has 1 to {_LONGEST_KEY} characters of ASCII; a random uuid is a "
+            "good one.",
             code="idempotency_key_invalid",
         )
     asked = Request(
@@ -69,7 +86,7 @@ def create_once(
 def _response(answer: Answer, *, replayed: bool = False) -> Response:
     headers = dict(answer.headers)
     if replayed:
-        headers["Idempotency-Replayed"] = "true"
+        headers[REPLAYED] = "true"
     return Response(
         json.dumps(answer.document),
         status=answer.status,

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from flask import request
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import Schema, fields
 
 from core.identity.signup import sign_up, tenant_document
@@ -14,6 +13,7 @@ from core.ids import PLATFORM
 from core.jobs.waiting import wait_for_job
 from core.tenancy.session import open_platform_session
 from web.api.fields import Strict
+from web.api.reading import Blueprint
 from web.api.security import PUBLIC, requires
 
 blueprint = Blueprint("tenants", __name__, url_prefix="/tenants", description="Firms.")
