@@ -12,7 +12,7 @@ from core.identity import authentication, links, registration
 from core.identity.authentication import SignedIn
 from core.identity.principal import Principal
 from core.settings import get_settings
-from web.api.fields import Strict
+from web.api.fields import PasswordText, Strict
 from web.api.reading import Blueprint
 from web.api.security import PUBLIC, bearer_token, caller, named_tenant, requires
 
@@ -26,7 +26,7 @@ class LoginBody(Strict):
     """Who signs in."""
 
     email = fields.String(required=True)
-    password = fields.String(required=True, load_only=True)
+    password = PasswordText()
 
 
 class RefreshBody(Strict):
@@ -40,7 +40,7 @@ class RegisterBody(Strict):
 
     email = fields.String(required=True)
     username = fields.String(required=True)
-    password = fields.String(required=True, load_only=True)
+    password = PasswordText()
     first_name = fields.String(load_default=None)
     last_name = fields.String(load_default=None)
     role = fields.String(load_default=None)
@@ -51,7 +51,7 @@ class PasswordBody(Strict):
     """A one-time link's token, and the password to set."""
 
     token = fields.String(required=True, load_only=True)
-    password = fields.String(required=True, load_only=True)
+    password = PasswordText()
 
 
 class SignedInSchema(Schema):

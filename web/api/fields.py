@@ -7,6 +7,8 @@ from marshmallow import RAISE, Schema, fields, validate
 
 from core.tenancy.pages import LONGEST_PAGE, Page
 
+# Normalising a longer one would take long enough for others to notice.
+_LONGEST_PASSWORD = 1_000
 _LONGEST_CURSOR = 200
 _DIGITS = re.compile(r"-?[0-9]{1,18}")
 
@@ -18,6 +20,14 @@ class Strict(Schema):
         """marshmallow's options."""
 
         unknown = RAISE
+
+
+class PasswordText(fields.String):
+    """A password that comes in; the rules for a new one are core's."""
+
+    def __init__(self) -> None:
+        bound = validate.Length(max=_LONGEST_PASSWORD)
+        super().__init__(required=True, load_only=True, validate=bound)
 
 
 class Number(fields.Float):

@@ -12,7 +12,7 @@ from core.identity.signup import sign_up, tenant_document
 from core.ids import PLATFORM
 from core.jobs.waiting import wait_for_job
 from core.tenancy.session import open_platform_session
-from web.api.fields import Strict
+from web.api.fields import PasswordText, Strict
 from web.api.reading import Blueprint
 from web.api.security import PUBLIC, requires
 
@@ -26,7 +26,7 @@ class SignUpBody(Strict):
     subdomain = fields.String(required=True)
     admin_email = fields.String(required=True)
     admin_username = fields.String(required=True)
-    admin_password = fields.String(required=True, load_only=True)
+    admin_password = PasswordText()
 
 
 class SignedUpSchema(Schema):

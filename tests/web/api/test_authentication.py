@@ -63,6 +63,13 @@ def test_a_wrong_login_is_401_and_tells_nothing(slug: str, wrong: dict[str, str]
     assert (answer.status_code, answer.json["code"]) == (401, "invalid_credentials")
 
 
+def test_a_password_without_end_is_422_before_it_is_hashed(slug: str) -> None:
+    body = {"email": a_mail(), "password": "\ufdfa" * 1_001}
+    answer = a_client().post(f"/api/v1/tenants/{slug}/auth/login", json=body)
+    assert answer.status_code == 422
+    assert answer.json["errors"][0]["path"] == "/password"
+
+
 def test_a_browser_gets_its_refresh_token_as_a_cookie_alone(slug: str) -> None:
     answer = sign_in(slug, **BROWSER)
     assert "refresh_token" not in answer.json

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from flask.testing import FlaskClient
 
+from core.storage.installed import installed_store
 from tests.builders import (
     a_backtest,
     a_client,
@@ -317,6 +318,17 @@ def test_a_range_without_bars_fails_in_order(
     done = client.get(BACKTESTS + failed).json
     assert done["status"] == "failed"
     assert done["error"]["code"] != "internal"
+
+
+def test_a_part_that_is_lost_is_404_and_shows_no_key_of_ours(
+    client: FlaskClient, tenant: UUID
+) -> None:
+    lost = a_backtest(client, tenant, cash=123)
+    installed_store().delete_prefix(f"{tenant}/results/")
+    for part in ("series", "trades"):
+        answer = client.get(f"{BACKTESTS}{lost}/{part}")
+        assert (answer.status_code, answer.json["code"]) == (404, "result_lost")
+        assert str(tenant) not in answer.text
 
 
 def test_backtests_are_listed_by_strategy(

@@ -11,6 +11,7 @@ from core.jobs.control import cancel_job
 from core.jobs.events import EPOCH_KEY, announce, current_epoch
 from core.jobs.kinds import RUN_BACKTEST
 from core.jobs.submit import submit_job
+from core.tenancy.engine import app_engine
 from core.tenancy.session import open_session
 from core.valkey import get_valkey
 from tests.builders import a_client, a_tenant
@@ -219,6 +220,14 @@ def test_a_stream_that_was_left_is_forgotten(tenant: UUID, client: FlaskClient) 
     assert tenant not in HUB._listeners
     client.head("/api/v1/events").close()
     assert tenant not in HUB._listeners
+
+
+def test_an_open_stream_holds_no_session(tenant: UUID, client: FlaskClient) -> None:
+    a_job(tenant)
+    stream = Stream(client)
+    stream.read(1)
+    assert app_engine().pool.checkedout() == 0
+    stream.close()
 
 
 def test_closing_the_hub_ends_every_stream(client: FlaskClient) -> None:

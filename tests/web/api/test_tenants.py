@@ -8,6 +8,7 @@ from sqlalchemy import select
 from core.ids import PLATFORM
 from core.jobs.kinds import PROVISION_TENANT
 from core.jobs.models import Job
+from core.tenancy.engine import app_engine
 from core.tenancy.models import Tenant
 from core.tenancy.session import open_platform_session
 from tests.builders import PASSWORD, a_client, a_mail, a_slug
@@ -40,7 +41,8 @@ class Provisioner(threading.Thread):
             with open_platform_session() as session:
                 tenant = session.scalar(select(Tenant.id).where(Tenant.subdomain == self.subdomain))
                 job = session.scalar(select(Job.id).where(Job.key == str(tenant)))
-            if job is not None:
+            # The sign-up waits by now, and must hold no session while it does.
+            if job is not None and app_engine().pool.checkedout() == 0:
                 perform(PROVISION_TENANT, str(PLATFORM), str(job))
                 return
 
