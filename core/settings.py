@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     environment: Literal["development", "test", "production"] = "development"
     platform_domain: str = "localhost"
     port: int = Field(default=8000, ge=0, le=65535)
+    trusted_proxies: int = Field(default=0, ge=0, le=10)
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -1,5 +1,6 @@
 """Real Postgres and Valkey for the whole run, a database of its own for each pytest worker."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from core.local.postgres import OWNER, LocalPostgres
 from core.local.valkey import LocalValkey
 from core.settings import get_settings
 from core.tenancy.engine import app_engine
+from core.valkey import get_valkey
 
 _TEMPLATE = "neozork_template"
 _SERVERS = pytest.StashKey[tuple[LocalPostgres, LocalValkey, Path]]()
@@ -71,6 +73,7 @@ def _environment(postgres: LocalPostgres, valkey: LocalValkey, folder: Path) -> 
         "NEOZORK_TEST_SUPERUSER_URL": postgres.url("postgres", "postgres"),
         "REDIS_URL": valkey.url(),
         "JWT_SECRET_KEY": "a secret of the tests, long enough to sign with",
+        "RESULT_SIGNING_KEY": "a secret of the tests, long enough to sign results",
         "STORAGE_URL": f"file://{folder}/blobs",
         "WORKER_CACHE_DIR": f"{folder}/cache",
         "LOG_LEVEL": "warning",
@@ -124,6 +127,7 @@ def database(worker_id: str) -> Iterator[str]:
     get_settings.cache_clear()
     yield name
     app_engine().dispose()
+    logging.disable()  # whatever still listens will hear its server stop
 
 
 @pytest.fixture
@@ -132,6 +136,28 @@ def quiet_jobs(database: str) -> None:
     with _superuser(database) as connection:
         connection.execute("TRUNCATE neozork.jobs, neozork.job_units")
         connection.execute("DELETE FROM neozork.turns WHERE tenant_id <> %s", ["0" * 32])
+
+
+@pytest.fixture
+def valkey_away(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Point this process at a Valkey that does not answer."""
+    yield from _away(monkeypatch, "REDIS_URL", f"unix:///nowhere/{database}")
+
+
+@pytest.fixture
+def postgres_away(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Point this process at a Postgres that does not answer."""
+    yield from _away(monkeypatch, "DATABASE_URL", f"postgresql://x:y@/{database}?host=/nowhere")
+
+
+def _away(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv(name, url)
+        get_settings.cache_clear()
+        get_valkey.cache_clear()
+        yield
+    get_settings.cache_clear()
+    get_valkey.cache_clear()
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ from core.logging import bind, configure_logging, get_logger, unbind_all
 from core.settings import get_settings
 from core.telemetry import start_telemetry
 from web.api.problems import ProblemApi, register_problems
+from web.api.spooling import ApiRequest
 
 API_PREFIX = "/api/v1"
 TENANT_PREFIX = f"{API_PREFIX}/tenants/<tenant>"
-LARGEST_JSON = 2_000_000
+LARGEST_JSON = 262_144
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 PLATFORM_NOUNS = ("tenants", "operators", "health", "plans", "docs")
 TENANT_NOUNS = ("authentication", "users", "strategies", "data", "backtests", "jobs", "events")
@@ -33,8 +34,11 @@ def create_app() -> Flask:
     settings = get_settings()
     configure_logging(settings, "web")
     start_telemetry(settings, "web")
-    app = Flask(__name__)
-    app.url_map.redirect_defaults = False
+    app = Flask(__name__, static_folder=None)
+    app.request_class = ApiRequest
+    # A redirect would name the host and scheme that a proxy shows us, and clients drop their
+    # Authorization on the way.
+    app.url_map.redirect_defaults = app.url_map.strict_slashes = app.url_map.merge_slashes = False
     app.json = InOrder(app)
     app.config.update(
         API_TITLE="NeoZork",
@@ -82,7 +86,7 @@ def _answer_without_tenant(app: Flask) -> None:
             app.add_url_rule(
                 API_PREFIX + rule.rule.removeprefix(TENANT_PREFIX),
                 endpoint=rule.endpoint,
-                methods=rule.methods,
+                methods=(rule.methods or set()) - {"OPTIONS"},  # Flask answers these itself
             )
 
 

@@ -6,7 +6,7 @@ changes, so that a listener knows to take a fresh snapshot. Ids are `epoch.milli
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -83,15 +83,18 @@ def newest_number(tenant_id: UUID) -> str:
     return _text(entries[0][0]) if entries else "0-0"
 
 
-def hear_announcements() -> Iterator[tuple[UUID, Event]]:
+def hear_announcements(on_hearing: Callable[[], object]) -> Iterator[tuple[UUID, Event]]:
     """Yield every tenant's events as they are published.
 
-    Raises UnavailableError when the connection breaks.
+    `on_hearing` is called once none can be missed any more. Raises UnavailableError when the
+    connection breaks.
     """
     listener = open_listener()
     try:
         with listener.pubsub(ignore_subscribe_messages=True) as channel:
             channel.psubscribe(f"{CHANNEL_PREFIX}*")
+            channel.get_message(timeout=None)
+            on_hearing()
             for message in channel.listen():
                 yield parse_announcement(message["channel"], message["data"])
     except redis.RedisError as error:

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import flask
 import marshmallow
@@ -14,6 +14,7 @@ class Blueprint(flask.Blueprint):
     ) -> None: ...
     def route(self, rule: str, **options: Any) -> Callable[[C], C]: ...
     ARGUMENTS_PARSER: Any
+    DEFAULT_LOCATION_CONTENT_TYPE_MAPPING: ClassVar[dict[str, str]]
     def arguments(
         self,
         schema: type[marshmallow.Schema] | marshmallow.Schema,
@@ -49,6 +50,8 @@ class Blueprint(flask.Blueprint):
 class Api:
     ERROR_SCHEMA: type[marshmallow.Schema]
     DEFAULT_ERROR_RESPONSE_NAME: str | None
+    DEFAULT_RESPONSE_CONTENT_TYPE: str
+    def _register_responses(self) -> None: ...
     spec: APISpec
     def __init__(self, app: flask.Flask | None = ..., *, spec_kwargs: dict[str, Any] | None = ...) -> None: ...
     def init_app(self, app: flask.Flask, *, spec_kwargs: dict[str, Any] | None = ...) -> None: ...

@@ -5,14 +5,15 @@ from typing import Any
 
 from flask import Response, jsonify, request
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import Schema, fields
 
 from core.errors import UnauthenticatedError
 from core.identity import authentication, links, registration
 from core.identity.authentication import SignedIn
 from core.identity.principal import Principal
-from web.api.fields import Strict
+from core.settings import get_settings
+from web.api.fields import PasswordText, Strict
+from web.api.reading import Blueprint
 from web.api.security import PUBLIC, bearer_token, caller, named_tenant, requires
 
 blueprint = Blueprint("authentication", __name__, description="Signing in and joining.")
@@ -25,7 +26,7 @@ class LoginBody(Strict):
     """Who signs in."""
 
     email = fields.String(required=True)
-    password = fields.String(required=True, load_only=True)
+    password = PasswordText()
 
 
 class RefreshBody(Strict):
@@ -39,7 +40,7 @@ class RegisterBody(Strict):
 
     email = fields.String(required=True)
     username = fields.String(required=True)
-    password = fields.String(required=True, load_only=True)
+    password = PasswordText()
     first_name = fields.String(load_default=None)
     last_name = fields.String(load_default=None)
     role = fields.String(load_default=None)
@@ -50,7 +51,7 @@ class PasswordBody(Strict):
     """A one-time link's token, and the password to set."""
 
     token = fields.String(required=True, load_only=True)
-    password = fields.String(required=True, load_only=True)
+    password = PasswordText()
 
 
 class SignedInSchema(Schema):
@@ -79,16 +80,24 @@ def signed_in_response(signed_in: SignedIn) -> Response:
     if not wants_cookie():
         return jsonify(document | {"refresh_token": signed_in.refresh_token})
     response = jsonify(document)
+    _set_refresh_cookie(response, signed_in.refresh_token, signed_in.refresh_expires_at)
+    return response
+
+
+def _set_refresh_cookie(response: Response, token: str, expires_at: datetime) -> None:
+    """Give a browser its refresh token, which it then sends to the routes beside this alone.
+
+    In production a proxy speaks TLS for us, so that our own scheme says nothing.
+    """
     response.set_cookie(
         REFRESH_COOKIE,
-        signed_in.refresh_token,
-        expires=signed_in.refresh_expires_at,
-        path=request.path.rsplit("/", maxsplit=1)[0],
+        token,
+        expires=expires_at,
+        path=request.path.rstrip("/").rsplit("/", maxsplit=1)[0],
         httponly=True,
         samesite="Strict",
-        secure=request.is_secure,
+        secure=request.is_secure or get_settings().in_production,
     )
-    return response
 
 
 def admin_who_registers() -> Principal | None:
@@ -138,11 +147,7 @@ class Logout(MethodView):
         held = body.get("refresh_token") or request.cookies.get(REFRESH_COOKIE)
         authentication.logout(caller(), refresh_token=held)
         response = Response(status=204)
-        response.set_cookie(
-            REFRESH_COOKIE,
-            expires=datetime.fromtimestamp(0, UTC),
-            path=request.path.rsplit("/", maxsplit=1)[0],
-        )
+        _set_refresh_cookie(response, "", datetime.fromtimestamp(0, UTC))
         return response
 
 

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from flask import Response, request
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import Schema, fields, validate
 
 from core.storage.installed import installed_store
@@ -17,9 +16,10 @@ from core.trading.requests.backtests import BacktestRequest
 from core.trading.requests.results import ResultPart
 from web.api.blocking import off_loop
 from web.api.data import AcceptedSchema, accepted
-from web.api.fields import PageArguments, PageOf, Strict, page_document
+from web.api.fields import Number, PageArguments, PageOf, Strict, WholeNumber, page_document
+from web.api.reading import Blueprint
 from web.api.security import caller, requires, tenant_id
-from web.api.session import Answer, create_once
+from web.api.session import Answer, create_once, idempotent
 
 blueprint = Blueprint(
     "backtests", __name__, url_prefix="/trading/backtesting", description="Backtests."
@@ -31,12 +31,12 @@ _DEFAULT_POINTS = 2_000
 class CostsBody(Strict):
     """What trading costs."""
 
-    commission_bps = fields.Float(load_default=0.0)
-    slippage_bps = fields.Float(load_default=0.0)
-    per_unit = fields.Float(load_default=0.0)
-    minimum = fields.Float(load_default=0.0)
-    borrow_apr = fields.Float(load_default=0.0)
-    finance_apr = fields.Float(load_default=0.0)
+    commission_bps = Number(load_default=0.0)
+    slippage_bps = Number(load_default=0.0)
+    per_unit = Number(load_default=0.0)
+    minimum = Number(load_default=0.0)
+    borrow_apr = Number(load_default=0.0)
+    finance_apr = Number(load_default=0.0)
 
 
 class BacktestBody(Strict):
@@ -47,9 +47,9 @@ class BacktestBody(Strict):
     params = fields.Dict(keys=fields.String(), load_default=dict)
     start = fields.String(load_default=None, data_key="from")
     end = fields.String(load_default=None, data_key="to")
-    cash = fields.Float(load_default=10_000.0)
+    cash = Number(load_default=10_000.0)
     costs = fields.Nested(CostsBody, load_default=dict)
-    lot = fields.Float(load_default=None, allow_none=True)
+    lot = Number(load_default=None, allow_none=True)
     profile = fields.String(load_default="native")
 
 
@@ -91,7 +91,7 @@ class SeriesArguments(Strict):
     """Which series, at how many points."""
 
     names = fields.String(load_default="equity,drawdown")
-    points = fields.Integer(
+    points = WholeNumber(
         load_default=_DEFAULT_POINTS, metadata={"description": f"10…{PREVIEW_POINTS}"}
     )
 
@@ -107,8 +107,8 @@ class SeriesSchema(Schema):
 class TradesArguments(Strict):
     """Which trades."""
 
-    limit = fields.Integer(load_default=100, validate=validate.Range(1, 1_000))
-    cursor = fields.Integer(load_default=0, validate=validate.Range(0))
+    limit = WholeNumber(load_default=100, validate=validate.Range(1, 1_000))
+    cursor = WholeNumber(load_default=0, validate=validate.Range(0))
 
 
 @blueprint.route("/")
@@ -125,6 +125,7 @@ class Backtests(MethodView):
             return page_document(page, backtests.listed_backtest)
 
     @requires("backtests:run")
+    @idempotent
     @blueprint.arguments(BacktestBody)
     @blueprint.response(202, AcceptedSchema)
     def post(self, body: dict[str, Any]) -> Response:
@@ -185,7 +186,9 @@ class BacktestTrades(MethodView):
                 headers={"Content-Disposition": f'attachment; filename="{backtest_id}.csv"'},
             )
         after = arguments["cursor"]
-        items, total = results.page_of_trades(lines, after=after, limit=arguments["limit"])
+        items, total = off_loop(
+            results.page_of_trades, lines, after=after, limit=arguments["limit"]
+        )
         following = after + len(items)
         return {
             "items": items,

@@ -1,37 +1,45 @@
 """Market data: files of bars, read by a job that certifies them."""
 
+import functools
 import hashlib
-import tempfile
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 from flask import Response, request
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import Schema, fields
 from werkzeug.datastructures import FileStorage
 
-from core.plans import PLANS
+from core.errors import Fault, InvalidInputError, NeozorkError, UnavailableError
+from core.plans import TRIAL_TIER, plan_of
 from core.storage.installed import installed_store
 from core.tenancy.session import TenantSession, open_session
 from core.trading.requests import uploads
 from core.trading.requests.uploads import Upload
 from web.api.blocking import off_loop
 from web.api.fields import PageArguments, PageOf, Strict, page_document
+from web.api.reading import Blueprint
 from web.api.security import caller, requires, tenant_id
-from web.api.session import Answer, create_once
+from web.api.session import REPLAYED, Answer, create_once, idempotent
+from web.api.spooling import Spool
 
 blueprint = Blueprint("data", __name__, url_prefix="/trading/data", description="Market data.")
 _MB = 1_000_000
 _FORM_OVERHEAD = 100_000
-LARGEST_UPLOAD = max(plan.upload_mb for plan in PLANS.values()) * _MB + _FORM_OVERHEAD
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class UploadForm(Strict):
-    """How a file is to be read."""
+    """A file of bars, and how it is to be read."""
 
+    file = fields.Raw(
+        required=True,
+        metadata={"type": "string", "format": "binary", "description": "CSV or Parquet."},
+    )
     symbol = fields.String(required=True)
     timeframe = fields.String(required=True)
     name = fields.String(load_default=None)
@@ -40,12 +48,6 @@ class UploadForm(Strict):
     )
     stamp = fields.String(load_default="open", metadata={"description": "open or close"})
     lot = fields.Float(load_default=0.0, metadata={"description": "0: fractions."})
-
-
-class UploadFiles(Strict):
-    """The file itself: CSV or Parquet."""
-
-    file = fields.Raw(required=True, metadata={"type": "string", "format": "binary"})
 
 
 class AcceptedSchema(Schema):
@@ -86,10 +88,18 @@ class BarSetPage(PageOf):
     items = fields.List(fields.Nested(ListedBarSet), required=True)
 
 
-@blueprint.before_request
-def take_large_files() -> None:
-    """Let this noun take files; the plan's own limit is checked once it is known who calls."""
-    request.max_content_length = LARGEST_UPLOAD
+def within_plan(view: Callable[P, R]) -> Callable[P, R]:
+    """Let a route take a file as large as the caller's plan allows, and no byte more."""
+
+    @functools.wraps(view)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+        tenant = caller().tenant
+        limit_mb = plan_of(tenant.tier if tenant else TRIAL_TIER).upload_mb
+        request.max_content_length = limit_mb * _MB + _FORM_OVERHEAD
+        uploads.refuse_larger(request.content_length or 0, limit_mb, spare=_FORM_OVERHEAD)
+        return view(*args, **kwargs)
+
+    return limited
 
 
 @blueprint.route("/")
@@ -106,24 +116,19 @@ class BarSets(MethodView):
             return page_document(page, uploads.listed_bar_set)
 
     @requires("data:write")
-    @blueprint.arguments(UploadForm, location="form")
-    @blueprint.arguments(UploadFiles, location="files")
+    @within_plan
+    @idempotent
+    @blueprint.arguments(UploadForm, location="upload")
     @blueprint.response(202, AcceptedSchema)
-    def post(self, form: dict[str, Any], files: dict[str, FileStorage]) -> Response:
+    def post(self, form: dict[str, Any]) -> Response:
         """Upload a file of bars; the job that reads it is named in the answer."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "upload"
-            files["file"].save(path)
-            upload = Upload(
-                file_name=files["file"].filename or "upload",
-                size=path.stat().st_size,
-                **form,
-            )
-            with open_session(tenant_id()) as session:
-                uploads.check_upload(session, upload)
-            content = off_loop(_digest, path)
-            key = off_loop(uploads.store_upload, installed_store(), tenant_id(), path)
+        spool, file_name = _file_in(form)
+        upload = Upload(file_name=file_name, size=spool.size, **form)
+        with open_session(tenant_id()) as session:
+            uploads.check_upload(session, upload)
+        content = off_loop(_digest, spool.path)
         described = hashlib.sha256(f"{content}{sorted(form.items())}".encode()).digest()
+        key = off_loop(uploads.store_upload, installed_store(), tenant_id(), spool.path)
 
         def create(session: TenantSession) -> Answer:
             made = uploads.request_import(
@@ -131,7 +136,23 @@ class BarSets(MethodView):
             )
             return accepted(made)
 
-        return create_once(create, body_digest=described)
+        return _create_or_drop(create, key, described)
+
+
+def _create_or_drop(
+    create: Callable[[TenantSession], Answer], key: str, described: bytes
+) -> Response:
+    """Create the bar set of a stored file; where there is none, the file is not kept either."""
+    try:
+        response = create_once(create, body_digest=described)
+    except UnavailableError:
+        raise  # perhaps it was committed: then its import needs the file
+    except NeozorkError:
+        off_loop(installed_store().delete, key)
+        raise
+    if REPLAYED in response.headers:
+        off_loop(installed_store().delete, key)
+    return response
 
 
 @blueprint.route("/<uuid:data_id>")
@@ -150,6 +171,15 @@ def accepted(made: dict[str, Any]) -> Answer:
     """Answer work that was taken on, pointing at its job."""
     base = request.path.split("/trading/", maxsplit=1)[0]
     return Answer(made, HTTPStatus.ACCEPTED, {"Location": f"{base}/jobs/{made['job_id']}"})
+
+
+def _file_in(form: dict[str, Any]) -> tuple[Spool, str]:
+    """Take the file out of a form: its bytes, and its name."""
+    file = form.pop("file")
+    if not isinstance(file, FileStorage):
+        fault = Fault("/file", "type", "This part is no file.", "Give the part a file name.")
+        raise InvalidInputError("The upload has no file.", errors=[fault])
+    return cast("Spool", file.stream), file.filename or "upload"
 
 
 def _digest(path: Path) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from flask import Response, send_from_directory
 from flask.views import MethodView
-from flask_smorest import Blueprint
 
 from core.trading.strategy.schema import json_schema
+from web.api.reading import Blueprint
 from web.api.security import PUBLIC, requires
 
 blueprint = Blueprint("docs", __name__, description="What the API is.")

@@ -1,14 +1,16 @@
 """Live events of a firm as a stream: a snapshot first, resumed where the listener left off."""
 
+import _thread
 import json
 import signal
+import time
 from collections.abc import Iterator
 from queue import Empty
 from types import FrameType
 
-from flask import Response, g, request
+from flask import Response, request
 from flask.views import MethodView
-from flask_smorest import Blueprint
+from redis import RedisError
 
 from core.errors import NeozorkError
 from core.identity.authentication import authenticate
@@ -16,7 +18,8 @@ from core.jobs import control
 from core.jobs.events import Event, current_epoch, events_since, newest_number
 from core.tenancy.session import open_session
 from web.api.hub import HUB, Listener
-from web.api.security import bearer_token, requires, tenant_id
+from web.api.reading import Blueprint
+from web.api.security import bearer_token, caller, requires, tenant_id
 
 blueprint = Blueprint("events", __name__, url_prefix="/events", description="Live events.")
 HEARTBEAT_EVERY_S = 15.0
@@ -39,31 +42,46 @@ class Events(MethodView):
     def get(self) -> Response:
         """Stream events; send the last id that came as Last-Event-ID to resume."""
         stream = _Stream(bearer_token(), request.headers.get("Last-Event-ID"))
-        return Response(
+        response = Response(
             stream.run(),
             content_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
+        response.call_on_close(stream.close)
+        return response
 
 
 class _Stream:
-    """One listener's stream; it holds no session while it waits."""
+    """One listener's stream; it holds no session while it waits.
+
+    What can fail is asked before the answer begins, while it can still be a problem document.
+    """
 
     def __init__(self, token: str, last_id: str | None) -> None:
         self.token = token
         self.last_id = last_id
         self.tenant_id = tenant_id()
-        self.permissions = g.principal.permissions
+        self.permissions = caller().permissions
         self.unfinished: set[str] = set()
         self.seen = ""
+        self.beat_at = time.monotonic() + HEARTBEAT_EVERY_S
+        self.epoch = current_epoch()
+        self.listener = HUB.open(self.tenant_id)
+        try:
+            self.opening = list(self._opening())
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Listen no more."""
+        HUB.forget(self.tenant_id, self.listener)
 
     def run(self) -> Iterator[str]:
         """Yield the stream's text until the client goes, the sign-in ends or we stop."""
-        with HUB.listening(self.tenant_id) as listener:
-            self.epoch = current_epoch()
-            yield from self._opening()
-            while not listener.closed:
-                yield from self._next(listener)
+        yield "".join(self.opening) or ": welcome\n\n"
+        while not self.listener.closed:
+            yield from self._next(self.listener)
 
     def _opening(self) -> Iterator[str]:
         """Replay what was missed, or begin anew with a snapshot of the unfinished jobs."""
@@ -88,9 +106,14 @@ class _Stream:
                 yield self._text("job", json.dumps(job))
 
     def _next(self, listener: Listener) -> Iterator[str]:
+        """Tell the next event, or beat: on time, however much there is to tell."""
+        wait_s = self.beat_at - time.monotonic()
         try:
-            event = listener.queue.get(timeout=HEARTBEAT_EVERY_S)
+            event = listener.queue.get(timeout=wait_s) if wait_s > 0 else _BEAT
         except Empty:
+            event = _BEAT
+        if event is _BEAT:
+            self.beat_at = time.monotonic() + HEARTBEAT_EVERY_S
             yield from self._heartbeat(listener)
             return
         if event is None:
@@ -113,7 +136,7 @@ class _Stream:
                     control.job_document(job)
                     for job in control.jobs_by_id(session, ended - self.unfinished)
                 ]
-        except NeozorkError:
+        except (NeozorkError, RedisError):
             listener.closed = True
             return
         for job in gone:
@@ -132,6 +155,7 @@ class _Stream:
         return f"id: {self.epoch}.{self.seen}\nevent: {name}\ndata: {data}\n\n"
 
 
+_BEAT = Event("", "", "")
 _ENDS = ("succeeded", "failed", "cancelled", "superseded")
 
 
@@ -146,7 +170,8 @@ def close_streams_on_sigterm() -> None:
     before = signal.getsignal(signal.SIGTERM)
 
     def stop(number: int, frame: FrameType | None) -> None:
-        HUB.close()
+        # Not here: what the signal interrupted may hold a lock that closing needs.
+        _thread.start_new_thread(HUB.close, ())
         if callable(before):
             before(number, frame)
 

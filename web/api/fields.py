@@ -1,10 +1,16 @@
 """Schemas that several nouns share; every schema refuses what it does not know."""
 
+import re
 from typing import Any, ClassVar
 
 from marshmallow import RAISE, Schema, fields, validate
 
 from core.tenancy.pages import LONGEST_PAGE, Page
+
+# Normalising a longer one would take long enough for others to notice.
+_LONGEST_PASSWORD = 1_000
+_LONGEST_CURSOR = 200
+_DIGITS = re.compile(r"-?[0-9]{1,18}")
 
 
 class Strict(Schema):
@@ -16,17 +22,53 @@ class Strict(Schema):
         unknown = RAISE
 
 
+class PasswordText(fields.String):
+    """A password that comes in; the rules for a new one are core's."""
+
+    def __init__(self) -> None:
+        bound = validate.Length(max=_LONGEST_PASSWORD)
+        super().__init__(required=True, load_only=True, validate=bound)
+
+
+class Number(fields.Float):
+    """A number of JSON: no text that spells one."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> float:
+        if isinstance(value, str):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class Flag(fields.Boolean):
+    """true or false of JSON, and nothing that resembles them."""
+
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class WholeNumber(fields.Integer):
+    """Digits of a query: neither `1.5` nor `1_0`."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
+        if not _DIGITS.fullmatch(str(value)):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
 class PageArguments(Strict):
     """Which page of a list."""
 
-    limit = fields.Integer(
-        strict=False,
+    limit = WholeNumber(
         load_default=20,
         validate=validate.Range(1, LONGEST_PAGE),
         metadata={"description": "Rows at most."},
     )
     cursor = fields.String(
-        load_default=None, metadata={"description": "`next_cursor` of the page before."}
+        load_default=None,
+        validate=validate.Length(max=_LONGEST_CURSOR),
+        metadata={"description": "`next_cursor` of the page before."},
     )
 
 

@@ -5,13 +5,14 @@ from typing import Any
 
 from flask import Response, request
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import Schema, fields
 
 from core.errors import NeozorkError, UnavailableError
 from core.health import health, is_ready
 from core.identity.authentication import authenticate
 from core.identity.roles import OPERATOR_ROLE
+from web.api.blocking import off_loop
+from web.api.reading import Blueprint
 from web.api.security import PUBLIC, bearer_token, requires
 
 blueprint = Blueprint("health", __name__, url_prefix="/health", description="Health.")
@@ -41,7 +42,7 @@ class Health(MethodView):
     @blueprint.response(200, HealthSchema)
     def get(self) -> dict[str, Any]:
         """Answer the status of each service."""
-        services = health()
+        services = health(beside=off_loop)
         if _is_operator():
             return {name: asdict(service) for name, service in services.items()}
         return {name: {"status": service.status} for name, service in services.items()}
@@ -65,7 +66,7 @@ class Ready(MethodView):
     @blueprint.response(204)
     def get(self) -> Response:
         """Answer 204 once requests can be answered, 503 before."""
-        if not is_ready(health()):
+        if not is_ready(health(beside=off_loop)):
             raise UnavailableError("A service that requests need does not answer.")
         return Response(status=204)
 

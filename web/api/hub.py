@@ -2,8 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Full, Queue
 from uuid import UUID
@@ -14,6 +12,7 @@ from core.logging import get_logger
 
 _WAITING_AT_MOST = 1_000
 _AGAIN_AFTER_S = 0.5
+_HEARING_WITHIN_S = 2.0
 log = get_logger(__name__)
 
 
@@ -39,24 +38,29 @@ class Hub:
         self._listeners: dict[UUID, set[Listener]] = {}
         self._lock = threading.Lock()
         self._subscriber: threading.Thread | None = None
+        self._hearing = threading.Event()
 
-    @contextmanager
-    def listening(self, tenant_id: UUID) -> Iterator[Listener]:
-        """Give a listener that hears the tenant's events until the block ends."""
+    def open(self, tenant_id: UUID) -> Listener:
+        """Answer a listener that hears the tenant's events until it is forgotten.
+
+        Where Valkey is slow to answer, those of the first moments may be missed.
+        """
         listener = Listener()
         with self._lock:
             self._listeners.setdefault(tenant_id, set()).add(listener)
             if self._subscriber is None:
                 self._subscriber = threading.Thread(target=self._hear, name="hub", daemon=True)
                 self._subscriber.start()
-        try:
-            yield listener
-        finally:
-            with self._lock:
-                remaining = self._listeners[tenant_id]
-                remaining.discard(listener)
-                if not remaining:
-                    del self._listeners[tenant_id]
+        self._hearing.wait(_HEARING_WITHIN_S)
+        return listener
+
+    def forget(self, tenant_id: UUID, listener: Listener) -> None:
+        """Give a listener nothing more; one that was forgotten already stays so."""
+        with self._lock:
+            remaining = self._listeners.get(tenant_id, set())
+            remaining.discard(listener)
+            if not remaining:
+                self._listeners.pop(tenant_id, None)
 
     def close(self) -> None:
         """End every stream."""
@@ -69,11 +73,13 @@ class Hub:
         """Hear events for ever; after a break, listeners begin anew, for some were missed."""
         while True:
             try:
-                for tenant_id, event in hear_announcements():
+                for tenant_id, event in hear_announcements(self._hearing.set):
                     for listener in list(self._listeners.get(tenant_id, ())):
                         listener.put(event)
             except UnavailableError as error:
-                log.warning("events_interrupted", detail=error.detail)
+                if self._hearing.is_set():  # once for each break, however long it lasts
+                    log.warning("events_interrupted", detail=error.detail)
+            self._hearing.clear()
             self.close()
             time.sleep(_AGAIN_AFTER_S)
 

@@ -4,13 +4,13 @@ from typing import Any
 from uuid import UUID
 
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import Schema, fields, validate
 
 from core.jobs import control
 from core.jobs.models import STATUSES
 from core.tenancy.session import open_session
 from web.api.fields import PageArguments, PageOf, page_document
+from web.api.reading import Blueprint
 from web.api.security import requires, tenant_id
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs", description="Background work.")

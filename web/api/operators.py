@@ -2,10 +2,10 @@
 
 from flask import Response, request
 from flask.views import MethodView
-from flask_smorest import Blueprint
 
 from core.identity import authentication
 from web.api.authentication import LoginBody, SignedInSchema, signed_in_response
+from web.api.reading import Blueprint
 from web.api.security import PUBLIC, requires
 
 blueprint = Blueprint("operators", __name__, url_prefix="/admin", description="Operators.")

@@ -4,10 +4,10 @@ from dataclasses import asdict
 from typing import Any
 
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import Schema, fields
 
 from core.plans import CURRENCY, PLANS, TRIAL_DAYS
+from web.api.reading import Blueprint
 from web.api.security import PUBLIC, requires
 
 blueprint = Blueprint("plans", __name__, url_prefix="/plans", description="Plans and prices.")

@@ -25,6 +25,7 @@ from core.errors import (
     UnavailableError,
 )
 from core.logging import get_logger
+from web.api.reading import pointer
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
@@ -42,7 +43,10 @@ _STATUS: dict[type[NeozorkError], HTTPStatus] = {
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 # Codes whose status is not that of their branch.
-_STATUS_BY_CODE = {"tenant_not_specified": HTTPStatus.BAD_REQUEST}
+_STATUS_BY_CODE = {
+    "tenant_not_specified": HTTPStatus.BAD_REQUEST,
+    "malformed_json": HTTPStatus.BAD_REQUEST,
+}
 
 
 class ProblemSchema(marshmallow.Schema):
@@ -60,6 +64,12 @@ class ProblemApi(Api):
     """flask-smorest's door, answering problem documents."""
 
     ERROR_SCHEMA = ProblemSchema
+
+    def _register_responses(self) -> None:
+        """Document errors under the content type that they have."""
+        usual, self.DEFAULT_RESPONSE_CONTENT_TYPE = self.DEFAULT_RESPONSE_CONTENT_TYPE, CONTENT_TYPE
+        super()._register_responses()
+        self.DEFAULT_RESPONSE_CONTENT_TYPE = usual
 
     def handle_http_exception(self, error: HTTPException) -> Response:
         """Answer what werkzeug or webargs refused."""
@@ -112,12 +122,14 @@ def _from_http(error: HTTPException) -> Response:
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         return _internal()
     code = status.name.lower()
-    document = {
+    document: dict[str, Any] = {
         "type": f"urn:neozork:problem:{code}",
         "title": status.phrase,
         "code": code,
         "detail": _DETAILS.get(status, error.description or status.description),
     }
+    if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        document["limit_bytes"] = request.max_content_length
     headers = {}
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(getattr(error, "valid_methods", None) or ())
@@ -140,7 +152,7 @@ def _faults(messages: dict[str, Any]) -> list[Fault]:
     def walk(path: str, found: Any) -> None:
         if isinstance(found, dict):
             for key, inner in found.items():
-                walk(path if key == "_schema" else f"{path}/{key}", inner)
+                walk(path if key == "_schema" else pointer(path, key), inner)
             return
         for message in found if isinstance(found, list) else [found]:
             code = _MARSHMALLOW_CODES.get(str(message), "invalid")
@@ -155,6 +167,16 @@ _MARSHMALLOW_CODES = {
     "Missing data for required field.": "required",
     "Unknown field.": "unknown_key",
     "Field may not be null.": "required",
+    "Invalid input type.": "type",
+    "Not a valid string.": "type",
+    "Not a valid number.": "type",
+    "Not a valid integer.": "type",
+    "Not a valid boolean.": "type",
+    "Not a valid UUID.": "type",
+    "Not a valid list.": "type",
+    "Not a valid mapping type.": "type",
+    "Number too large.": "out_of_range",
+    "Special numeric values (nan or infinity) are not permitted.": "out_of_range",
 }
 
 

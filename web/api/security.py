@@ -6,7 +6,6 @@ from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 from flask import g, request
-from flask_smorest import Blueprint
 
 from core.errors import (
     ConflictError,
@@ -18,6 +17,7 @@ from core.identity.authentication import authenticate
 from core.identity.principal import Principal
 from core.logging import bind
 from core.tenancy.resolution import Signals, TenantRef, resolve
+from web.api.reading import Blueprint
 
 PUBLIC = "public"
 _DECLARED = "permission"

@@ -1,20 +1,22 @@
 """Strategies: documents of `strategy/1`, validated and kept by version."""
 
+import json
 from typing import Any
 from uuid import UUID
 
 from flask import Response, request
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import Schema, fields
 
-from core.errors import InvalidInputError
+from core.errors import Fault, InvalidInputError
 from core.tenancy.session import open_session
 from core.trading.requests import strategies
 from core.trading.strategy.loading import parse_document
+from web.api.blocking import off_loop
 from web.api.fields import PageArguments, PageOf, Strict, page_document
+from web.api.reading import Blueprint, refuse_unkept
 from web.api.security import caller, requires, tenant_id
-from web.api.session import Answer, create_once
+from web.api.session import Answer, create_once, idempotent
 
 blueprint = Blueprint(
     "strategies", __name__, url_prefix="/trading/strategies", description="Trading strategies."
@@ -69,13 +71,20 @@ class StrategyPage(PageOf):
 
 
 def document_of(body: dict[str, Any]) -> dict[str, Any]:
-    """Answer the document of a body: an object as it is, YAML read."""
+    """Answer the document of a body, an object or YAML, within the bounds that hold for both."""
     document = body["document"]
-    if isinstance(document, str):
-        return parse_document(document)
-    if not isinstance(document, dict):
-        raise InvalidInputError("`document` is an object, or YAML as a string.")
-    return document
+    if isinstance(document, dict):
+        try:
+            document = json.dumps(document)
+        except RecursionError:
+            fault = Fault("/document", "too_deep", "The document is nested too deeply.")
+            raise InvalidInputError("The strategy cannot be read.", errors=[fault]) from None
+    if not isinstance(document, str):
+        fault = Fault("/document", "type", "`document` is an object, or YAML as a string.")
+        raise InvalidInputError("The strategy cannot be read.", errors=[fault])
+    read = off_loop(parse_document, document)
+    refuse_unkept("", read)
+    return read
 
 
 @blueprint.route("/")
@@ -92,6 +101,7 @@ class Strategies(MethodView):
             return page_document(page, strategies.listed_strategy)
 
     @requires("strategies:write")
+    @idempotent
     @blueprint.arguments(StrategyBody)
     @blueprint.response(201, StrategySchema)
     def post(self, body: dict[str, Any]) -> Response:
@@ -102,7 +112,7 @@ class Strategies(MethodView):
             made = strategies.create_strategy(
                 session, name=body["name"], document=document, created_by=caller().user_id
             )
-            return Answer(made, headers={"Location": f"{request.path}{made['id']}"})
+            return Answer(made, headers={"Location": f"{request.path.rstrip('/')}/{made['id']}"})
 
         return create_once(create)
 

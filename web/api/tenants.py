@@ -6,14 +6,14 @@ from uuid import UUID
 
 from flask import request
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import Schema, fields
 
 from core.identity.signup import sign_up, tenant_document
 from core.ids import PLATFORM
 from core.jobs.waiting import wait_for_job
 from core.tenancy.session import open_platform_session
-from web.api.fields import Strict
+from web.api.fields import PasswordText, Strict
+from web.api.reading import Blueprint
 from web.api.security import PUBLIC, requires
 
 blueprint = Blueprint("tenants", __name__, url_prefix="/tenants", description="Firms.")
@@ -26,7 +26,7 @@ class SignUpBody(Strict):
     subdomain = fields.String(required=True)
     admin_email = fields.String(required=True)
     admin_username = fields.String(required=True)
-    admin_password = fields.String(required=True, load_only=True)
+    admin_password = PasswordText()
 
 
 class SignedUpSchema(Schema):

@@ -4,12 +4,12 @@ from typing import Any
 from uuid import UUID
 
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import fields
 
 from core.identity import members, places
 from core.tenancy.session import open_platform_session
-from web.api.fields import PageArguments, PageOf, Strict
+from web.api.fields import Flag, PageArguments, PageOf, Strict
+from web.api.reading import Blueprint
 from web.api.security import caller, requires, tenant_id
 
 blueprint = Blueprint("users", __name__, url_prefix="/users", description="The people of a firm.")
@@ -31,7 +31,7 @@ class MembershipBody(Strict):
 
     role = fields.String()
     permissions = fields.List(fields.String())
-    is_active = fields.Boolean()
+    is_active = Flag()
 
 
 @blueprint.route("/")

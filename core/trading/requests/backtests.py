@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,8 @@ from core.trading.models import Backtest, BarSet, Strategy
 from core.trading.requests.strategies import current_version
 from core.trading.strategy.parameters import resolve_params
 from core.trading.strategy.reading import read_strategy
+
+MOST_CASH = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ def settings_of(request: BacktestRequest, *, lot: float) -> Settings:
     end = _moment("/to", request.end, faults)
     profiles = [profile.value for profile in Profile]
     if request.profile not in profiles:
-        text = f"There is no profile {request.profile!r}."
+        text = f"There is no profile {request.profile[:40]!r}."
         faults.append(Fault("/profile", "one_of", text, f"Take one of {', '.join(profiles)}."))
     settings = Settings(
         cash=request.cash,
@@ -97,6 +100,8 @@ def settings_of(request: BacktestRequest, *, lot: float) -> Settings:
         end=end,
     )
     faults += settings_faults(settings)
+    if isfinite(settings.cash) and settings.cash > MOST_CASH:
+        faults.append(Fault("/cash", "out_of_range", f"must be at most {MOST_CASH:.0e}"))
     if faults:
         raise InvalidInputError("The settings of the run are not valid.", errors=faults)
     return settings
@@ -196,5 +201,5 @@ def _moment(path: str, text: str | None, faults: list[Fault]) -> date | datetime
         return datetime.fromisoformat(text)
     except ValueError:
         hint = "Write 2020-01-31, or 2020-01-31T09:30:00Z."
-        faults.append(Fault(path, "bad_time", f"{text!r} is no ISO 8601 date.", hint))
+        faults.append(Fault(path, "bad_time", f"{text[:40]!r} is no ISO 8601 date.", hint))
         return None

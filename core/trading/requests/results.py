@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import UUID
 
-from core.errors import ConflictError, Fault, InvalidInputError
+from core.errors import ConflictError, Fault, InvalidInputError, NotFoundError
 from core.storage.blobs import BlobStore
 from core.storage.keys import tenant_key
 from core.trading.backtest.drawing import PREVIEW_POINTS, thinned
@@ -23,12 +23,21 @@ def result_key(tenant_id: UUID, result_id: str, part: ResultPart) -> str:
 
 
 def read_part(store: BlobStore, tenant_id: UUID, result_id: str | None, part: ResultPart) -> bytes:
-    """Answer a stored part; ConflictError while the backtest has no result yet."""
+    """Answer a stored part.
+
+    Raises ConflictError while the backtest has no result yet, NotFoundError, code `result_lost`.
+    """
     if result_id is None:
         raise ConflictError(
             "The backtest has no result yet. Wait for its job to succeed.", code="no_result_yet"
         )
-    return store.get(result_key(tenant_id, result_id, part))
+    try:
+        return store.get(result_key(tenant_id, result_id, part))
+    except NotFoundError:
+        raise NotFoundError(
+            "This part of the result is stored no longer. Run the backtest again.",
+            code="result_lost",
+        ) from None
 
 
 def draw_series(preview: bytes, names: Sequence[str], points: int) -> dict[str, list[Any]]:

@@ -165,8 +165,9 @@ def _not_found() -> NotFoundError:
 
 
 def _refuse_name(name: str) -> None:
-    if not name.strip() or len(name) > LONGEST_NAME:
-        fault = Fault("/name", "out_of_range", f"A name has 1 to {LONGEST_NAME} characters.")
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        text = f"A name has 1 to {LONGEST_NAME} printable characters."
+        fault = Fault("/name", "out_of_range", text)
         raise InvalidInputError("The strategy's name is not valid.", errors=[fault])
 
 

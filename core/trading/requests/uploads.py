@@ -53,12 +53,16 @@ def check_upload(session: TenantSession, upload: Upload) -> None:
     faults = list(_faults(upload))
     if faults:
         raise InvalidInputError("The upload's description is not valid.", errors=faults)
-    largest = current_plan(session).upload_mb
-    if upload.size > largest * _MB:
+    refuse_larger(upload.size, current_plan(session).upload_mb)
+
+
+def refuse_larger(size: int, limit_mb: int, *, spare: int = 0) -> None:
+    """Raise TooLargeError for more bytes than a plan's megabytes and what may come beside them."""
+    if size > limit_mb * _MB + spare:
         raise TooLargeError(
-            f"The file has {upload.size / _MB:.0f} MB; your plan takes {largest} MB. Send it "
-            "as Parquet, split it, or move to a larger plan.",
-            limit_mb=largest,
+            f"The file has {size / _MB:.1f} MB; your plan takes {limit_mb} MB. Send it as "
+            "Parquet, split it, or move to a larger plan.",
+            limit_mb=limit_mb,
         )
 
 
@@ -153,9 +157,11 @@ def _faults(upload: Upload) -> "list[Fault]":
         faults.append(Fault("/timeframe", "bad_timeframe", "This is no timeframe of ours.", hint))
     if upload.stamp not in _STAMPS:
         faults.append(Fault("/stamp", "one_of", "A file stamps bars by their open or close."))
-    if upload.name is not None and not 0 < len(upload.name) <= LONGEST_NAME:
-        text = f"A name has 1 to {LONGEST_NAME} characters."
-        faults.append(Fault("/name", "out_of_range", text))
+    named = {"/name": upload.name, "/file": upload.file_name}
+    for path, name in named.items():
+        if name is not None and not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
+            text = f"A name has 1 to {LONGEST_NAME} printable characters."
+            faults.append(Fault(path, "out_of_range", text))
     if upload.timezone is not None and not _is_zone(upload.timezone):
         hint = "Take an IANA name, such as America/New_York or UTC."
         faults.append(Fault("/timezone", "unknown_timezone", "There is no such timezone.", hint))

@@ -1,0 +1,44 @@
+import subprocess
+import sys
+from pathlib import Path
+
+from core.local.platform import ROOT
+from web.api.blocking import off_loop
+
+# Under gevent, in a process of its own: what blocks waits for what only another greenlet sends.
+_PROGRAM = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import gevent, os
+from web.api.blocking import off_loop
+receive, send = os.pipe()
+gevent.spawn_later(0.05, os.write, send, b"x")
+print({call}(os.read, receive, 1))
+"""
+
+
+def run(call: str, *, within_s: float) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", _PROGRAM.replace("{call}", call)],
+        capture_output=True,
+        text=True,
+        timeout=within_s,
+        cwd=ROOT,
+        check=True,
+    ).stdout
+
+
+def test_under_gevent_others_go_on_while_something_blocks() -> None:
+    assert run("off_loop", within_s=60) == "b'x'\n"
+
+
+def test_on_the_loop_the_same_call_would_stop_everybody() -> None:
+    try:
+        run("(lambda call, *args: call(*args))", within_s=5)
+    except subprocess.TimeoutExpired:
+        return
+    raise AssertionError("the control shows nothing: the call did not block")
+
+
+def test_without_gevent_a_call_is_a_call() -> None:
+    assert off_loop(Path, "x") == Path("x")

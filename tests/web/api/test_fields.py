@@ -1,0 +1,86 @@
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+
+from core.tenancy.session import open_session
+from core.trading.models import Strategy
+from tests.builders import a_client, a_member, a_tenant
+
+pytestmark = pytest.mark.usefixtures("database")
+LISTS = ["jobs/", "users/", "trading/data/", "trading/strategies/", "trading/backtesting/"]
+
+
+@pytest.fixture(scope="module")
+def client(database: str) -> FlaskClient:
+    del database
+    return a_client(a_tenant(), role="admin")
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("limit=0", "/limit"),
+        ("limit=101", "/limit"),
+        ("limit=-1", "/limit"),
+        ("limit=abc", "/limit"),
+        ("limit=1.5", "/limit"),
+        ("limit=1_0", "/limit"),
+        ("limit=", "/limit"),
+        ("limit=" + "9" * 5_000, "/limit"),
+        ("cursor=abc", "/cursor"),
+        ("cursor=%F0%9F%98%80", "/cursor"),
+        ("cursor=WyJ4IiwieSJd", "/cursor"),
+        ("cursor=" + "W1tb" * 600, "/cursor"),
+        ("sort=name", "/sort"),
+    ],
+)
+def test_a_page_that_cannot_be_given_is_422_with_a_pointer(
+    client: FlaskClient, path: str, query: str, pointer: str
+) -> None:
+    answer = client.get(f"/api/v1/{path}?{query}")
+    assert answer.status_code == 422, answer.text
+    assert answer.json["errors"][0]["path"] == pointer
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_every_list_has_the_same_shape(client: FlaskClient, path: str) -> None:
+    answer = client.get(f"/api/v1/{path}?limit=100")
+    assert answer.status_code == 200
+    assert answer.json.keys() == {"items", "total_count", "has_more", "next_cursor"}
+
+
+def test_a_cursor_walks_everything_once_while_rows_come() -> None:
+    tenant = a_tenant()
+    client = a_client(tenant)
+    for number in range(7):
+        add_strategy(tenant, f"early {number}")
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = client.get(
+            f"/api/v1/trading/strategies/?limit=2{cursor and f'&cursor={cursor}'}"
+        ).json
+        seen += [row["name"] for row in page["items"]]
+        cursor = page["next_cursor"]
+        assert page["has_more"] == (cursor is not None)
+        add_strategy(tenant, f"late {len(seen)}")
+    assert seen == [f"early {number}" for number in reversed(range(7))]
+
+
+def test_members_are_walked_once_though_they_are_listed_oldest_first() -> None:
+    tenant = a_tenant(tier="enterprise")
+    client = a_client(tenant, role="admin")
+    expected = [str(a_member(tenant)) for _ in range(4)]
+    seen, cursor = [], ""
+    while cursor is not None:
+        more = f"&cursor={cursor}" if cursor else ""
+        page = client.get(f"/api/v1/users/?limit=2{more}").json
+        seen += [row["id"] for row in page["items"]]
+        cursor = page["next_cursor"]
+    assert seen[1:] == expected
+
+
+def add_strategy(tenant: UUID, name: str) -> None:
+    with open_session(tenant) as session:
+        session.add(Strategy(name=name))

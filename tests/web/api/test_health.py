@@ -1,0 +1,52 @@
+import pytest
+
+from core.health import health
+from tests.builders import PASSWORD, a_client, a_mail, a_tenant, a_user
+
+pytestmark = pytest.mark.usefixtures("database")
+SERVICES = {"database", "redis", "stripe", "storage"}
+
+
+def test_health_is_for_everybody_and_says_why_to_operators_alone() -> None:
+    answer = a_client().get("/api/v1/health")
+    assert (answer.status_code, answer.json.keys()) == (200, SERVICES)
+    assert all(service.keys() == {"status"} for service in answer.json.values())
+    assert a_client(a_tenant(), role="admin").get("/api/v1/health").json == answer.json
+    mail = a_mail()
+    a_user(email=mail, is_operator=True)
+    body = {"email": mail, "password": PASSWORD}
+    token = a_client().post("/api/v1/admin/auth/login", json=body).json["access_token"]
+    told = a_client().get("/api/v1/health", headers={"Authorization": f"Bearer {token}"})
+    assert all(service.keys() == {"status", "message"} for service in told.json.values())
+
+
+@pytest.mark.parametrize("token", ["Bearer x.y.z", "Basic x", "Bearer"])
+def test_whoever_cannot_be_told_gets_what_everybody_gets(token: str) -> None:
+    answer = a_client().get("/api/v1/health", headers={"Authorization": token})
+    assert answer.json["database"] == {"status": "ok"}
+
+
+def test_live_and_ready() -> None:
+    assert a_client().get("/api/v1/health/live").status_code == 204
+    assert a_client().get("/api/v1/health/ready").status_code == 204
+
+
+@pytest.mark.usefixtures("valkey_away")
+def test_without_valkey_nobody_should_be_sent_here() -> None:
+    assert a_client().get("/api/v1/health").json["redis"] == {"status": "error"}
+    answer = a_client().get("/api/v1/health/ready")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert a_client().get("/api/v1/health/live").status_code == 204
+
+
+@pytest.mark.usefixtures("postgres_away")
+def test_without_postgres_nobody_should_be_sent_here() -> None:
+    assert a_client().get("/api/v1/health").json["database"] == {"status": "error"}
+    assert a_client().get("/api/v1/health/ready").status_code == 503
+    assert a_client().get("/api/v1/health/live").status_code == 204
+
+
+def test_what_blocks_a_process_is_called_beside_it() -> None:
+    called = []
+    health(beside=lambda ask: called.append(ask) or "")
+    assert len(called) == 1
