@@ -2,6 +2,7 @@
 
 from urllib.parse import unquote, urlsplit
 
+import psycopg
 from sqlalchemy import Connection, select
 
 from core.errors import ConfigurationError
@@ -10,6 +11,7 @@ from core.tenancy.models import SHARED_SCHEMA, TenantSchema
 from core.tenancy.roles import PLATFORM_ROLE, TENANT_GROUP, app_database_url, tenant_role
 
 _OLDEST_SERVER = 16
+_CONNECT_TIMEOUT_S = 5
 
 
 def login_name() -> str:
@@ -52,31 +54,53 @@ def make_roles(connection: Connection) -> None:
         if group not in known:
             connection.exec_driver_sql(f"CREATE ROLE {group} NOLOGIN")
     if get_settings().app_database_url is None:
-        # The password is a hex digest: it carries no quote.
-        password = unquote(urlsplit(app_database_url(get_settings())).password or "")
-        verb = "ALTER" if login in known else "CREATE"
-        connection.exec_driver_sql(f"{verb} ROLE {login} LOGIN NOINHERIT PASSWORD '{password}'")
+        _let_in(connection, login, known=login in known)
     elif login not in known:
         raise ConfigurationError(
             f"APP_DATABASE_URL names the role {login}, which does not exist. Make it with "
             f"CREATE ROLE {login} LOGIN NOINHERIT, or leave APP_DATABASE_URL unset."
         )
-    connection.exec_driver_sql(f'GRANT {PLATFORM_ROLE} TO "{login}" WITH INHERIT FALSE, SET TRUE')
+    _grant_missing(connection, login, {PLATFORM_ROLE})
 
 
 def grant_tenants(connection: Connection) -> None:
     """Let the login become every tenant's role: those made before may be another login's."""
-    login = login_name()
+    tenants = connection.scalars(select(TenantSchema.tenant_id))
+    _grant_missing(connection, login_name(), {tenant_role(tenant_id) for tenant_id in tenants})
+
+
+def _let_in(connection: Connection, login: str, *, known: bool) -> None:
+    """Give the login the password that every process derives, where it does not have it.
+
+    Roles are the cluster's: two databases that migrate at once must not change one for nothing.
+    """
+    url = app_database_url(get_settings())
+    if known and _opens(url):
+        return
+    # The password is a hex digest: it carries no quote.
+    password = unquote(urlsplit(url).password or "")
+    verb = "ALTER" if known else "CREATE"
+    connection.exec_driver_sql(f"{verb} ROLE {login} LOGIN NOINHERIT PASSWORD '{password}'")
+
+
+def _opens(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=_CONNECT_TIMEOUT_S).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _grant_missing(connection: Connection, login: str, roles: set[str]) -> None:
     held = connection.exec_driver_sql(
         "SELECT held.rolname FROM pg_auth_members JOIN pg_roles held ON held.oid = roleid"
         " WHERE member = quote_ident(%(login)s)::regrole"
         " AND set_option AND NOT inherit_option",
         {"login": login},
     ).scalars()
-    tenants = connection.scalars(select(TenantSchema.tenant_id))
-    if strangers := {tenant_role(tenant_id) for tenant_id in tenants} - set(held):
+    if missing := roles - set(held):
         connection.exec_driver_sql(
-            f'GRANT {", ".join(sorted(strangers))} TO "{login}" WITH INHERIT FALSE, SET TRUE'
+            f'GRANT {", ".join(sorted(missing))} TO "{login}" WITH INHERIT FALSE, SET TRUE'
         )
 
 

@@ -15,6 +15,7 @@ def looking(database: str) -> Iterator["psycopg.Connection[tuple[object, ...]]"]
     with _superuser(database) as connection:
         connection.execute(TABLES)
         yield connection
+        connection.execute("DROP SCHEMA faults CASCADE")
 
 
 @pytest.fixture
