@@ -4,13 +4,10 @@ import csv
 import io
 import json
 import secrets
-import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,8 +16,7 @@ import pyarrow as pa
 import pytest
 
 from core.local import samples
-from core.local.account import Account
-from core.local.platform import ROOT, Platform, open_platform
+from core.local.platform import ROOT, Platform
 
 pytestmark = pytest.mark.xdist_group("platform")
 EXAMPLES = ROOT / "docs" / "examples"
@@ -38,16 +34,6 @@ RUNS = {
     ),
 }
 PATIENCE_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def platform() -> Iterator[Platform]:
-    account = Account.current()
-    folder = account.own(Path(tempfile.mkdtemp(prefix="j-", dir=account.home)))
-    with open_platform(folder, port=0, honour_environment=False) as running:
-        running.wait_until_ready()
-        yield running
-    shutil.rmtree(folder)
 
 
 @dataclass

@@ -1,13 +1,11 @@
 import os
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import cycle, islice
-from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 from uuid import UUID
 
@@ -41,7 +39,7 @@ def _pgbouncer(url: str) -> Iterator[str]:
     """Run a PgBouncer in transaction mode before a database, and answer the URL through it."""
     assert _PROGRAM, "CI must have pgbouncer: .ci/run installs it"
     account = Account.current()
-    folder = account.own(Path(tempfile.mkdtemp(prefix="b-", dir=account.home)))
+    folder = account.fresh_folder("b-")
     parts = urlsplit(url)
     name = parts.path.removeprefix("/")
     (folder / "users").write_text(f'"{parts.username}" "{parts.password}"\n')
