@@ -34,11 +34,13 @@ def run_backtest(
     params: Mapping[str, Any] | None = None,
     settings: Settings | None = None,
     warnings: Sequence[Fault] = (),
+    content_hash: str | None = None,
 ) -> Result:
     """Run a strategy over one symbol's bars and answer the result.
 
     `params`: those that differ from their defaults. `warnings`: of reading the bars, to stand
-    in the document with the strategy's and the run's. Raises InvalidInputError where settings,
+    in the document with the strategy's and the run's. `content_hash`: the bars' `data_hash` where
+    who loaded them has checked it, as `load_cached` does. Raises InvalidInputError where settings,
     parameters, timeframe, range or profile do not fit, with every fault found.
     """
     settings = settings or Settings()
@@ -61,7 +63,7 @@ def run_backtest(
     identity = Identity(
         spec_hash=strategy.spec_hash,
         params=values,
-        data_hash=data_hash(bars),
+        data_hash=content_hash or data_hash(bars),
         symbol=bars.symbol,
         timeframe=bars.timeframe.label,
         settings=settings,

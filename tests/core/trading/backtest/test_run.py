@@ -11,6 +11,7 @@ from core.errors import InvalidInputError
 from core.trading.backtest.run import run_backtest
 from core.trading.backtest.series import series_hash
 from core.trading.backtest.settings import Costs, Profile, Settings
+from core.trading.bars.canonical import data_hash
 from core.trading.bars.series import Bars
 from core.trading.bars.timeframes import MICROSECONDS_PER_DAY, Timeframe
 from core.trading.strategy.reading import read_strategy
@@ -149,3 +150,11 @@ def test_fewer_bars_than_the_warm_up_are_refused() -> None:
         run_backtest(a_cross(), a_wave(9))
     assert [fault.code for fault in caught.value.errors] == ["insufficient_history"]
     run_backtest(a_cross(), a_wave(10))
+
+
+def test_a_content_hash_that_the_loader_has_checked_is_taken_as_it_is() -> None:
+    bars = a_wave()
+    computed = run_backtest(a_cross(), bars)
+    assert run_backtest(a_cross(), bars, content_hash=data_hash(bars)) == computed
+    told = run_backtest(a_cross(), bars, content_hash="0" * 64)
+    assert told.content()["data_hash"] == "0" * 64
