@@ -5,16 +5,18 @@ are written here by column and put into their place in the document; the bytes a
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, repeat
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import rfc8785
-from numpy.typing import NDArray
 
 _Column = Sequence[Any]
-_SMALLEST_PLAIN, _FIRST_LARGE = 1e-4, 1e16  # Python writes an exponent outside of them
+_TEXT = pa.large_string()
+_LEAST_ALIKE, _FIRST_UNLIKE = 1e-4, 1e10  # between them Arrow writes a number as JavaScript does
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -37,43 +39,33 @@ def dump_lines(columns: Mapping[str, _Column]) -> bytes:
     (NaN and None are null).
     """
     names = sorted(columns)
-    rows = len(columns[names[0]])
-    pieces: list[Iterable[str]] = []
+    if not columns[names[0]]:
+        return b""
+    pieces: list[Any] = []
     for name in names:
-        before = "," if pieces else "\n{"
-        pieces += [repeat(f"{before}{json.dumps(name)}:", rows), dump_column(columns[name])]
-    pieces.append(repeat("}", rows))
-    return "".join(chain.from_iterable(zip(*pieces, strict=True))).removeprefix("\n").encode()
+        before = "," if pieces else "{"
+        pieces += [pa.scalar(f"{before}{json.dumps(name)}:", _TEXT), _texts(columns[name])]
+    rows = pc.binary_join_element_wise(*pieces, pa.scalar("}\n", _TEXT), pa.scalar("", _TEXT))
+    lines: bytes = rows.buffers()[2].to_pybytes()
+    return lines.removesuffix(b"\n")
 
 
-def dump_column(values: _Column) -> list[str]:
+def _texts(values: _Column) -> pa.Array:
     """Answer each value's canonical text; equal strings are written once."""
-    if not values:
-        return []
+    column = pa.array(values)
     if isinstance(values[0], str):
-        known = {text: _quoted(text) for text in set(values)}
-        return [known[text] for text in values]
-    texts = json.dumps(list(values))[1:-1].split(", ")
-    for place in _unlike_ecmascript(np.asarray(values)):
-        texts[place] = _as_ecmascript(texts[place])
-    return texts
-
-
-def _unlike_ecmascript(numbers: NDArray[Any]) -> list[int]:
-    """Answer where Python may write a number otherwise: whole, with an exponent, or none."""
-    if numbers.dtype.kind == "i":
-        return []
-    numbers = numbers.astype(np.float64)
+        known = column.dictionary_encode()
+        return pa.array(map(_quoted, known.dictionary.to_pylist()), _TEXT).take(known.indices)
+    texts = column.cast(_TEXT)
+    if pa.types.is_integer(column.type):
+        return texts
+    numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     size = np.abs(numbers)
-    alike = (size >= _SMALLEST_PLAIN) & (size < _FIRST_LARGE) & (numbers != np.floor(numbers))
-    places: list[int] = np.flatnonzero(~alike).tolist()
-    return places
+    strange = ~((size >= _LEAST_ALIKE) & (size < _FIRST_UNLIKE))
+    strange &= (size != 0.0) | np.signbit(numbers)
+    written = [_as_ecmascript(number) for number in numbers[strange].tolist()]
+    return pc.replace_with_mask(texts, strange, pa.array(written, _TEXT))
 
 
-def _as_ecmascript(text: str) -> str:
-    """Answer a number that Python wrote as JavaScript would; null where it is none."""
-    if text[-1] > "9":
-        return "null"
-    if "e" in text:
-        return rfc8785.dumps(float(text)).decode()
-    return "0" if text == "-0.0" else text.removesuffix(".0")
+def _as_ecmascript(number: float) -> str:
+    return rfc8785.dumps(number).decode() if math.isfinite(number) else "null"
