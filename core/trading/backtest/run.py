@@ -15,6 +15,7 @@ from core.trading.backtest.warmup import warmup_bars
 from core.trading.bars.canonical import data_hash
 from core.trading.bars.series import Bars
 from core.trading.strategy.compiling import compile_signals, timeframe_fault
+from core.trading.strategy.frame import Frame
 from core.trading.strategy.parameters import resolve_params
 from core.trading.strategy.rules import Strategy
 from core.trading.strategy.signals import Signals
@@ -54,9 +55,9 @@ def run_backtest(
     read_as = strategy
     if settings.profile is Profile.BACKTESTING_PY:
         read_as = with_strict_crosses(strategy)
-    simulation = simulate(
-        compile_signals(read_as, values, bars), bars, settings, first=first, stop=stop
-    )
+    frame = Frame(bars, strategy.session.timezone)
+    signals = compile_signals(read_as, values, bars, frame=frame)
+    simulation = simulate(signals, bars, settings, first=first, stop=stop)
     notes = [*warnings, *strategy.warnings, *profile_warnings(settings)]
     if len(simulation.trades) == 0 and simulation.state["quantity"][0] == 0.0:
         notes.append(_NO_TRADES)
@@ -69,7 +70,7 @@ def run_backtest(
         settings=settings,
         platform_bound=strategy.platform_bound,
     )
-    summary = summarise(simulation, bars.timeframe, settings.cash)
+    summary = summarise(simulation, frame.clock.day, bars.timeframe, settings.cash)
     return build_result(identity, simulation, bars, summary, notes)
 
 
