@@ -19,6 +19,7 @@ from core.trading.strategy.frame import Frame
 from core.trading.strategy.parameters import resolve_params
 from core.trading.strategy.rules import Strategy
 from core.trading.strategy.signals import Signals
+from core.trading.strategy.universe import symbol_fault
 
 _NO_TRADES = Fault(
     path="",
@@ -42,14 +43,15 @@ def run_backtest(
     `params`: those that differ from their defaults. `warnings`: of reading the bars, to stand
     in the document with the strategy's and the run's. `content_hash`: the bars' `data_hash` where
     who loaded them has checked it, as `load_cached` does. Raises InvalidInputError where settings,
-    parameters, timeframe, range or profile do not fit, with every fault found.
+    parameters, timeframe, symbol, range or profile do not fit, with every fault found.
     """
     settings = settings or Settings()
     check_settings(settings)
     values = resolve_params(strategy, params or {})
-    fault = timeframe_fault(strategy, bars)
-    if fault is not None:
-        raise InvalidInputError(fault.message, errors=[fault])
+    faults = [timeframe_fault(strategy, bars), symbol_fault(strategy, bars.symbol)]
+    unfit = [fault for fault in faults if fault is not None]
+    if unfit:
+        raise InvalidInputError(unfit[0].message, errors=unfit)
     first, stop = traded_range(bars, settings)
     _check_history(strategy, values, stop)
     read_as = strategy

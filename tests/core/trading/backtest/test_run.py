@@ -109,6 +109,20 @@ def test_a_strategy_that_never_trades_succeeds_with_a_warning() -> None:
     assert content["summary"]["profit_factor"] is None
 
 
+def test_bars_of_a_symbol_that_the_universe_does_not_name_are_refused() -> None:
+    bars = replace(a_wave(), symbol="AAPL")
+    strategy = a_cross(universe={"symbols": ["EURUSD"]})
+    with pytest.raises(InvalidInputError) as caught:
+        run_backtest(strategy, bars)
+    (fault,) = caught.value.errors
+    assert (fault.path, fault.code) == ("/universe/symbols", "unknown_symbol")
+    assert fault.hint
+    for symbol in ("eurusd", "EURUSD "):
+        with pytest.raises(InvalidInputError):
+            run_backtest(strategy, replace(bars, symbol=symbol))
+    run_backtest(strategy, replace(bars, symbol="EURUSD"))
+
+
 def test_bars_of_another_timeframe_are_refused() -> None:
     hours = replace(a_wave(), timeframe=Timeframe.H1)
     with pytest.raises(InvalidInputError) as caught:
