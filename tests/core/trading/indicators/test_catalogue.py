@@ -21,7 +21,7 @@ from core.trading.indicators.catalogue import (
 from core.trading.indicators.computation import compute, lookback
 from core.trading.strategy.reading import read_strategy
 
-BARS = 600
+BARS, MANY_BARS = 600, 20_000
 MASK = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4"}
 HASHES = "from tests.core.trading.indicators.test_catalogue import print_hashes; print_hashes()"
 
@@ -30,15 +30,15 @@ HASHES = "from tests.core.trading.indicators.test_catalogue import print_hashes;
 def columns() -> dict[str, FloatArray]:
     """Answer series by name, of exact arithmetic alone: the same bits with and without FMA."""
     noise = np.random.default_rng(2)
-    close = 50.0 + np.cumsum(noise.random(BARS) - 0.5)
-    start = np.concatenate(([50.0], close[:-1]))
+    close = 500.0 + np.cumsum(noise.random(MANY_BARS) - 0.5)
+    start = np.concatenate(([500.0], close[:-1]))
     return {
         "open": start,
-        "high": np.maximum(start, close) + noise.random(BARS),
-        "low": np.minimum(start, close) - noise.random(BARS),
+        "high": np.maximum(start, close) + noise.random(MANY_BARS),
+        "low": np.minimum(start, close) - noise.random(MANY_BARS),
         "close": close,
-        "volume": np.floor(1_000 * noise.random(BARS)) + 1.0,
-        "periods": np.floor(10 * noise.random(BARS)) + 2.0,
+        "volume": np.floor(1_000 * noise.random(MANY_BARS)) + 1.0,
+        "periods": np.floor(10 * noise.random(MANY_BARS)) + 2.0,
     }
 
 
@@ -66,7 +66,8 @@ def hashes() -> dict[str, str]:
     for name in indicator_names():
         found = function(name)
         for arguments in variants(found):
-            outputs = b"".join(x.tobytes() for x in compute(found, series_for(found), arguments))
+            series = series_for(found, bars=MANY_BARS)
+            outputs = b"".join(x.tobytes() for x in compute(found, series, arguments))
             bound = found.is_platform_bound(arguments)
             told[f"{name} {arguments} {bound}"] = hashlib.sha256(outputs).hexdigest()
     return told
