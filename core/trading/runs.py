@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import update
 
 from core.clock import now
-from core.errors import Fault, InvalidInputError, NotFoundError
+from core.errors import InvalidInputError, NotFoundError
 from core.jobs.running import RunningJob
 from core.settings import get_settings
 from core.storage.installed import installed_store
@@ -85,7 +85,7 @@ def run_backtest(job: RunningJob) -> None:
     job.progress(0.1, "loading bars")
     bars = _bars(job.tenant_id, bar_set)
     job.progress(0.3, f"running over {len(bars):,} bars")
-    result = _run(backtest, version, bars, warnings=())
+    result = _run(backtest, version, bars, content_hash=bar_set.data_hash)
     job.progress(0.8, "storing the result")
     store = installed_store()
     for part, data in parts_of(result, bars, cash=backtest.settings["cash"]).items():
@@ -104,7 +104,7 @@ def run_backtest(job: RunningJob) -> None:
 
 
 def _run(
-    backtest: Backtest, version: StrategyVersion, bars: Bars, *, warnings: tuple[Fault, ...]
+    backtest: Backtest, version: StrategyVersion, bars: Bars, *, content_hash: str | None
 ) -> Result:
     asked: dict[str, Any] = dict(backtest.settings)
     request = BacktestRequest(
@@ -124,7 +124,7 @@ def _run(
         bars,
         params=asked["params"],
         settings=settings,
-        warnings=warnings,
+        content_hash=content_hash,
     )
 
 
@@ -137,11 +137,10 @@ def parts_of(result: Result, bars: Bars, *, cash: float) -> dict[ResultPart, byt
     at = np.searchsorted(bars.stamps, columns["stamp"][places])
     preview = {"time": bar_labels(bars, at.tolist())}
     preview |= {name: values[places].tolist() for name, values in drawn.items()}
-    trades = result.content()["trades"]
     return {
         "series.arrow": result.series,
         "preview.json": json.dumps(preview).encode(),
-        "trades.jsonl": "\n".join(json.dumps(trade) for trade in trades).encode(),
+        "trades.jsonl": result.trades,
     }
 
 

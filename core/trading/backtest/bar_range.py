@@ -40,11 +40,13 @@ def bar_labels(bars: Bars, indices: Sequence[int]) -> list[str]:
     stamps = bars.stamps[np.asarray(indices, dtype=np.int64)]
     if bars.label_offset:
         dates = (stamps - bars.label_offset).astype("datetime64[us]").astype("datetime64[D]")
-        return [str(text) for text in np.datetime_as_string(dates)]
+        days: list[str] = np.datetime_as_string(dates).tolist()
+        return days
     if np.any(stamps % _PER_SECOND):
         return [bar_label(bars, index) for index in indices]
     seconds = (stamps // _PER_SECOND).astype("datetime64[s]")
-    return [str(text) for text in np.datetime_as_string(seconds, timezone="UTC")]
+    moments: list[str] = np.datetime_as_string(seconds, timezone="UTC").tolist()
+    return moments
 
 
 def _begin(moment: date | datetime, bars: Bars) -> int:

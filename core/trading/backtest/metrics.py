@@ -19,21 +19,25 @@ from core.trading.backtest.trade_statistics import (
     trade_statistics,
     traded_value,
 )
+from core.trading.bars.series import IntArray
 from core.trading.bars.timeframes import Timeframe
 
 UNTESTED = "untested"
 
 
-def summarise(simulation: Simulation, timeframe: Timeframe, cash: float) -> dict[str, Any]:
+def summarise(
+    simulation: Simulation, days: IntArray, timeframe: Timeframe, cash: float
+) -> dict[str, Any]:
     """Answer the numbers by name, undefined ones as None.
 
-    Fractions are not percents; money is in the symbol's currency, durations name their unit.
-    `verdict` stands beside the Sharpe: `untested` until the luck statistics have run.
+    `days`: int64[n], the session day of every bar. Fractions are not percents; money is in the
+    symbol's currency, durations name their unit. `verdict` stands beside the Sharpe:
+    `untested` until the luck statistics have run.
     """
     first, stop = simulation.first, simulation.next_bar
     stamps = simulation.market.stamps
     equity, trades = simulation.equity, simulation.trades
-    daily, days = daily_equity(equity, simulation.plan.day[first:stop])
+    daily, days = daily_equity(equity, days[first:stop])
     returns = daily_returns(daily, cash)
     periods = periods_per_year(days, timeframe)
     falls = measure_drawdowns(equity, stamps[first:stop], cash)

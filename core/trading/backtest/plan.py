@@ -36,6 +36,7 @@ _BPS = 10_000.0
 _PERCENT = 100.0
 _BARS_PER_WORD = 8
 _NOTHING = np.full(1, np.nan)
+_NO_DAYS = np.zeros(1, dtype=np.int64)
 
 
 def owned(values: Any, kind: type) -> NDArray[Any]:
@@ -62,7 +63,7 @@ def plan_of(signals: Signals, bars: Bars, settings: Settings) -> Plan:
         events=events,
         words=events.view("<u8"),
         session=_session(signals),
-        day=owned(signals.day, np.int64),
+        day=_NO_DAYS if signals.day is None else owned(signals.day, np.int64),
         long_price=_order_price(signals.long),
         short_price=_order_price(signals.short),
         stop=_level(signals.stop),

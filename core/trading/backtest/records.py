@@ -61,10 +61,10 @@ class Plan(NamedTuple):
 
     `events`: uint8[n], the bits of `core.trading.backtest.events`, and 0 up to a multiple of 8.
     `words`: the same bytes as uint64, eight bars each, the first in the lowest byte. `session`:
-    uint8[n], or of length 1 when every bar is alike. `day`: int64[n]. `long_price`,
-    `short_price`: the level of a limit or stop entry. `stop`, `target`, `trail`, `weight`:
-    float64[n] or [1], read at the signal's bar; `weight` is the size's number (a fraction of
-    equity, or units).
+    uint8[n], or of length 1 when every bar is alike. `day`: int64[n], or of length 1 when no
+    rule reads it. `long_price`, `short_price`: the level of a limit or stop entry. `stop`,
+    `target`, `trail`, `weight`: float64[n] or [1], read at the signal's bar; `weight` is the
+    size's number (a fraction of equity, or units).
     """
 
     events: EventArray

@@ -13,7 +13,7 @@ import rfc8785
 
 from core.errors import Fault
 from core.trading.backtest.bar_range import bar_labels
-from core.trading.backtest.canonical import dump_document
+from core.trading.backtest.canonical import dump_document, dump_lines
 from core.trading.backtest.events import ExitReason, RejectReason
 from core.trading.backtest.series import read_series, series_hash, write_series
 from core.trading.backtest.settings import Settings
@@ -34,13 +34,14 @@ class Result:
     `result_id`: the SHA-256 of the inputs, in hex. `document`: canonical bytes (RFC 8785) to
     store, sign and serve as they are. `series`: an Arrow IPC file with columns `stamp` (int64
     microseconds) and `equity` (float64), whose SHA-256 stands in the document. `summary`: the
-    document's numbers.
+    document's numbers. `trades`: the document's closed trades as JSON lines.
     """
 
     result_id: str
     document: bytes
     series: bytes
     summary: Mapping[str, Any]
+    trades: bytes
 
     def content(self) -> dict[str, Any]:
         """Answer the document, parsed."""
@@ -113,11 +114,9 @@ def build_result(
             "sha256": series_hash(series),
         },
     }
-    tables = {
-        "trades": trade_columns(simulation, bars),
-        "rejected": rejection_columns(simulation, bars),
-    }
-    return Result(result_id, dump_document(document, tables), series, dict(summary))
+    trades = dump_lines(trade_columns(simulation, bars))
+    tables = {"trades": trades, "rejected": dump_lines(rejection_columns(simulation, bars))}
+    return Result(result_id, dump_document(document, tables), series, dict(summary), trades)
 
 
 def trade_columns(simulation: Simulation, bars: Bars) -> Columns:

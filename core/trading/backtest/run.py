@@ -15,9 +15,11 @@ from core.trading.backtest.warmup import warmup_bars
 from core.trading.bars.canonical import data_hash
 from core.trading.bars.series import Bars
 from core.trading.strategy.compiling import compile_signals, timeframe_fault
+from core.trading.strategy.frame import Frame
 from core.trading.strategy.parameters import resolve_params
 from core.trading.strategy.rules import Strategy
 from core.trading.strategy.signals import Signals
+from core.trading.strategy.universe import symbol_fault
 
 _NO_TRADES = Fault(
     path="",
@@ -34,40 +36,43 @@ def run_backtest(
     params: Mapping[str, Any] | None = None,
     settings: Settings | None = None,
     warnings: Sequence[Fault] = (),
+    content_hash: str | None = None,
 ) -> Result:
     """Run a strategy over one symbol's bars and answer the result.
 
     `params`: those that differ from their defaults. `warnings`: of reading the bars, to stand
-    in the document with the strategy's and the run's. Raises InvalidInputError where settings,
-    parameters, timeframe, range or profile do not fit, with every fault found.
+    in the document with the strategy's and the run's. `content_hash`: the bars' `data_hash` where
+    who loaded them has checked it, as `load_cached` does. Raises InvalidInputError where settings,
+    parameters, timeframe, symbol, range or profile do not fit, with every fault found.
     """
     settings = settings or Settings()
     check_settings(settings)
     values = resolve_params(strategy, params or {})
-    fault = timeframe_fault(strategy, bars)
-    if fault is not None:
-        raise InvalidInputError(fault.message, errors=[fault])
+    faults = [timeframe_fault(strategy, bars), symbol_fault(strategy, bars.symbol)]
+    unfit = [fault for fault in faults if fault is not None]
+    if unfit:
+        raise InvalidInputError(unfit[0].message, errors=unfit)
     first, stop = traded_range(bars, settings)
     _check_history(strategy, values, stop)
     read_as = strategy
     if settings.profile is Profile.BACKTESTING_PY:
         read_as = with_strict_crosses(strategy)
-    simulation = simulate(
-        compile_signals(read_as, values, bars), bars, settings, first=first, stop=stop
-    )
+    frame = Frame(bars, strategy.session.timezone)
+    signals = compile_signals(read_as, values, bars, frame=frame)
+    simulation = simulate(signals, bars, settings, first=first, stop=stop)
     notes = [*warnings, *strategy.warnings, *profile_warnings(settings)]
     if len(simulation.trades) == 0 and simulation.state["quantity"][0] == 0.0:
         notes.append(_NO_TRADES)
     identity = Identity(
         spec_hash=strategy.spec_hash,
         params=values,
-        data_hash=data_hash(bars),
+        data_hash=content_hash or data_hash(bars),
         symbol=bars.symbol,
         timeframe=bars.timeframe.label,
         settings=settings,
         platform_bound=strategy.platform_bound,
     )
-    summary = summarise(simulation, bars.timeframe, settings.cash)
+    summary = summarise(simulation, frame.clock.day, bars.timeframe, settings.cash)
     return build_result(identity, simulation, bars, summary, notes)
 
 

@@ -78,6 +78,8 @@ def bars_per_year(signals: Signals, bars: Bars) -> FloatArray:
     """
     if bars.timeframe is Timeframe.W1:
         return np.full(len(bars), WEEKS_PER_YEAR)
+    if signals.day is None:
+        raise ValueError("these signals were compiled without days")
     new_day = np.diff(signals.day, prepend=signals.day[:1] - 1) > 0
     traded = np.cumsum(new_day & is_saturday(signals.day))
     saturdays = saturdays_between(signals.day[:1], signals.day)

@@ -25,6 +25,7 @@ from core.trading.bars.series import Bars
 DEFAULT_MAX_BYTES = 4 * 1024**3
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ABANDONED_AFTER_S = 3_600
+_CHECKED: set[tuple[str, int, int]] = set()  # hash, device and inode: read whole by this process
 
 
 def load_cached(
@@ -38,15 +39,17 @@ def load_cached(
     """Answer the bars of that hash from the folder, else from `load`, which then fills it.
 
     Any number of processes may share the folder: files appear whole, under a name of their
-    content, and are never changed. A damaged file is loaded anew; a full disk only means no
-    cache. The least recently used files go when all together exceed `max_bytes`. Raises
-    InvalidInputError, code `corrupt_bars`, where `load` brings bars of another hash.
+    content, and are never changed. The first time that a process meets a file it hashes what
+    is in it; a damaged one is loaded anew. A full disk only means no cache. The least recently
+    used files go when all together exceed `max_bytes`. Raises InvalidInputError, code
+    `corrupt_bars`, where `load` brings bars of another hash.
     """
     if not _HASH.fullmatch(content_hash):
         raise ValueError("a content hash is 64 hexadecimal digits")
     path = folder / f"{content_hash}.arrow"
     with suppress(OSError, ValueError, KeyError, pa.ArrowException):
         bars = _map(path, symbol)
+        _check_once(path, bars, content_hash)
         os.utime(path)
         return bars
     loaded = load()
@@ -78,6 +81,15 @@ def _map(path: Path, symbol: str) -> Bars:
         label_offset=label_offset,
         **{name: column(place + 1, np.float64) for place, name in enumerate(NUMBERS)},
     )
+
+
+def _check_once(path: Path, bars: Bars, content_hash: str) -> None:
+    status = path.stat()
+    seen = (content_hash, status.st_dev, status.st_ino)
+    if seen not in _CHECKED:
+        if data_hash(bars) != content_hash:
+            raise ValueError("the file is damaged")
+        _CHECKED.add(seen)
 
 
 def _write(path: Path, bars: Bars) -> None:

@@ -4,6 +4,7 @@ One NaN inside makes TA-Lib's RSI answer 0.0 for ever and its SMA NaN for ever, 
 function runs on stretches of known values only, and begins anew after a hole.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -15,6 +16,9 @@ from core.errors import Fault, InvalidInputError
 from core.trading.bars.series import FloatArray
 from core.trading.indicators.catalogue import Indicator
 from core.trading.indicators.windows import count_unknown, forget_infinities
+
+KEEPS_INFINITIES = frozenset(("EMA", "SMA"))
+"""Each value is the one before plus finite terms, so that none is finite after an infinite one."""
 
 Arguments = Mapping[str, float]
 
@@ -91,11 +95,9 @@ def _run(
             errors=[Fault("", "out_of_range", str(error), "Choose other arguments.")],
         ) from error
     outputs = answer if isinstance(answer, tuple | list) else (answer,)
-    return tuple(_as_numbers(output, warmup) for output in outputs)
-
-
-def _as_numbers(output: FloatArray, warmup: int) -> FloatArray:
-    values = np.require(output, np.float64, ["C", "W"])
-    values[:warmup] = np.nan
-    forget_infinities(values)
-    return values
+    columns = tuple(np.require(output, np.float64, ["C", "W"]) for output in outputs)
+    for values in columns:
+        values[:warmup] = np.nan
+        if indicator.name not in KEEPS_INFINITIES or not math.isfinite(values[-1]):
+            forget_infinities(values)
+    return columns

@@ -21,6 +21,8 @@ from core.trading.models import Backtest, BarSet, Strategy
 from core.trading.requests.strategies import current_version
 from core.trading.strategy.parameters import resolve_params
 from core.trading.strategy.reading import read_strategy
+from core.trading.strategy.rules import Strategy as StrategyRules
+from core.trading.strategy.universe import symbol_fault
 
 MOST_CASH = 1e15
 
@@ -56,13 +58,7 @@ def request_backtest(
     strategy = read_strategy(version.document)
     settings = settings_of(request, lot=bar_set.lot)
     resolve_params(strategy, request.params)
-    if strategy.timeframe.label != bar_set.timeframe:
-        text = (
-            f"The strategy trades {strategy.timeframe.label} bars, the data has "
-            f"{bar_set.timeframe} bars."
-        )
-        fault = Fault("/data_id", "bad_timeframe", text, "Choose data of the strategy's timeframe.")
-        raise InvalidInputError("The strategy does not fit the data.", errors=[fault])
+    _refuse_unfit(strategy, bar_set)
     backtest = Backtest(
         strategy_id=version.strategy_id,
         version_id=version.id,
@@ -175,6 +171,22 @@ def refuse_deleted(session: TenantSession, strategy_id: UUID) -> None:
             "The strategy was deleted before its backtest ran. Create it again and ask anew.",
             code="strategy_deleted",
         )
+
+
+def _refuse_unfit(strategy: StrategyRules, bar_set: BarSet) -> None:
+    faults: list[Fault] = []
+    if strategy.timeframe.label != bar_set.timeframe:
+        text = (
+            f"The strategy trades {strategy.timeframe.label} bars, the data has "
+            f"{bar_set.timeframe} bars."
+        )
+        hint = "Choose data of the strategy's timeframe."
+        faults.append(Fault("/data_id", "bad_timeframe", text, hint))
+    fault = symbol_fault(strategy, bar_set.symbol)
+    if fault is not None:
+        faults.append(fault)
+    if faults:
+        raise InvalidInputError("The strategy does not fit the data.", errors=faults)
 
 
 def _usable(session: TenantSession, data_id: UUID) -> BarSet:

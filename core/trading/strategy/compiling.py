@@ -14,7 +14,7 @@ from core.trading.strategy.parameters import resolve_params
 from core.trading.strategy.program import Program
 from core.trading.strategy.rules import LevelRule, Quantity, Strategy
 from core.trading.strategy.session_flags import SessionFlags, flag_session
-from core.trading.strategy.signals import Level, LevelKind, Side, Signals, Sizing
+from core.trading.strategy.signals import Level, LevelKind, Side, Signals, Sizing, SizingMethod
 from core.trading.strategy.tree import Node
 
 
@@ -64,7 +64,7 @@ def _signals(strategy: Strategy, evaluation: Evaluation, flags: SessionFlags) ->
         long=Side(columns[0], columns[1], price) if strategy.long else None,
         short=Side(columns[2], columns[3], price) if strategy.short else None,
         program=_program(assembler, late, flags),
-        day=evaluation.frame.clock.day,
+        day=evaluation.frame.clock.day if _reads_days(strategy) else None,
         in_session=flags.inside,
         session_close=flags.close,
         session_start=flags.start,
@@ -84,6 +84,11 @@ def _signals(strategy: Strategy, evaluation: Evaluation, flags: SessionFlags) ->
         drawdown_halt_percent=_given(evaluation, risk.drawdown_halt_percent),
         flat_at_close=strategy.session.flat_at_close,
     )
+
+
+def _reads_days(strategy: Strategy) -> bool:
+    by_volatility = strategy.sizing.method is SizingMethod.VOL_TARGET
+    return by_volatility or strategy.risk.daily_loss_halt_percent is not None
 
 
 def _conditions(strategy: Strategy) -> list[Node | None]:

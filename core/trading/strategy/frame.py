@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from core.trading.bars.header import NUMBERS
 from core.trading.bars.series import Bars, FloatArray
 from core.trading.bars.timeframes import Timeframe
 from core.trading.indicators.windows import count_unknown, forget_infinities
@@ -54,7 +55,13 @@ class Frame:
         return self._prices[key]
 
     def is_known(self, name: str, timeframe: Timeframe) -> bool:
-        """Say whether a price at a timeframe has no unknown value; every input asks that."""
+        """Say whether a price at a timeframe has no unknown value; every input asks that.
+
+        The columns of `Bars` have none: what reads files refuses it, and what is stored since is
+        taken by its hash. Prices made of them may be too large, sums of volume likewise.
+        """
+        if name in NUMBERS and not self.is_higher(timeframe):
+            return True
         key = (name, timeframe)
         if key not in self._known:
             self._known[key] = count_unknown(self.price(name, timeframe)) == 0

@@ -15,7 +15,7 @@ _DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class SessionFlags:
-    """int8[n] each, as `Signals` describes them; `always`: every bar is inside.
+    """Flags as `Signals` describes them; `always`: every bar is inside.
 
     `start` and `close` are 0 unless the rule is flat at the close, which alone reads them.
     """
@@ -35,9 +35,11 @@ def within(clock: WallClock, start: int, end: int) -> NDArray[np.bool_]:
 
 def flag_session(clock: WallClock, rule: SessionRule) -> SessionFlags:
     """Compute the flags of a session; over midnight it belongs to the day it began on."""
-    n = len(clock.day)
-    none = np.zeros(n, np.int8)
+    none = np.zeros(1, np.int8)
     always = rule.start == 0 and rule.end == MICROSECONDS_PER_DAY and len(rule.days) == _DAYS
+    if always and not rule.flat_at_close:
+        return SessionFlags(np.ones(1, np.int8), none, none, always)
+    n = len(clock.day)
     session_day = clock.day
     if rule.start > rule.end:
         session_day = clock.day - (clock.time < rule.end)

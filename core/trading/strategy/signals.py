@@ -93,16 +93,18 @@ class Signals:
 
     `long`, `short`: None where the strategy has no such side. `program`: the conditions that
     read the position, None where none does. `day`: int64[n], the ordinal of the session day of
-    each bar (of the stamp less one microsecond, in the session's timezone), which never falls.
-    `in_session`: int8[n], 1 where an entry may be decided and filled. `session_close`: int8[n],
-    1 at a bar that closes exactly at the session's end. `session_start`: int8[n], 1 at a bar
-    that is the first of its session (bars before a session's first bar belong to none).
+    each bar (of the stamp less one microsecond, in the session's timezone), which never falls;
+    None where neither a daily halt nor the sizing reads it. The flags of the session are int8[n]
+    or, where all bars are alike, int8[1]. `in_session`: 1 where an entry may be decided and
+    filled. `session_close`: 1 at a bar that closes exactly at the session's end.
+    `session_start`: 1 at a bar that is the first of its session (bars before a session's first
+    bar belong to none).
     """
 
     long: Side | None
     short: Side | None
     program: Program | None
-    day: IntArray
+    day: IntArray | None
     in_session: FlagArray
     session_close: FlagArray
     session_start: FlagArray

@@ -64,14 +64,15 @@ def test_every_number_of_the_summary_is_the_one_worked_by_hand() -> None:
     bars = market(*ROWS)
     simulation = lived(asks(bars, long=[1, 4], sell=[2, 6]), bars)
     assert simulation.equity.tolist() == pytest.approx(EQUITY)
-    summary = summarise(simulation, Timeframe.D1, 1000.0)
+    summary = summarise(simulation, simulation.plan.day, Timeframe.D1, 1000.0)
     assert summary == pytest.approx(SUMMARY)
     assert list(summary).index("verdict") == list(summary).index("sharpe") + 1
 
 
 def test_what_is_undefined_is_null() -> None:
     bars = market(*flat(10, 3))
-    summary = summarise(lived(asks(bars, long=[]), bars), Timeframe.D1, 1000.0)
+    simulation = lived(asks(bars, long=[]), bars)
+    summary = summarise(simulation, simulation.plan.day, Timeframe.D1, 1000.0)
     undefined = {name for name, value in summary.items() if value is None}
     assert undefined == {
         *("sharpe", "sortino", "calmar", "win_rate", "profit_factor", "expectancy"),

@@ -11,6 +11,7 @@ from core.errors import InvalidInputError
 from core.trading.backtest.run import run_backtest
 from core.trading.backtest.series import series_hash
 from core.trading.backtest.settings import Costs, Profile, Settings
+from core.trading.bars.canonical import data_hash
 from core.trading.bars.series import Bars
 from core.trading.bars.timeframes import MICROSECONDS_PER_DAY, Timeframe
 from core.trading.strategy.reading import read_strategy
@@ -108,6 +109,20 @@ def test_a_strategy_that_never_trades_succeeds_with_a_warning() -> None:
     assert content["summary"]["profit_factor"] is None
 
 
+def test_bars_of_a_symbol_that_the_universe_does_not_name_are_refused() -> None:
+    bars = replace(a_wave(), symbol="AAPL")
+    strategy = a_cross(universe={"symbols": ["EURUSD"]})
+    with pytest.raises(InvalidInputError) as caught:
+        run_backtest(strategy, bars)
+    (fault,) = caught.value.errors
+    assert (fault.path, fault.code) == ("/universe/symbols", "unknown_symbol")
+    assert fault.hint
+    for symbol in ("eurusd", "EURUSD "):
+        with pytest.raises(InvalidInputError):
+            run_backtest(strategy, replace(bars, symbol=symbol))
+    run_backtest(strategy, replace(bars, symbol="EURUSD"))
+
+
 def test_bars_of_another_timeframe_are_refused() -> None:
     hours = replace(a_wave(), timeframe=Timeframe.H1)
     with pytest.raises(InvalidInputError) as caught:
@@ -149,3 +164,11 @@ def test_fewer_bars_than_the_warm_up_are_refused() -> None:
         run_backtest(a_cross(), a_wave(9))
     assert [fault.code for fault in caught.value.errors] == ["insufficient_history"]
     run_backtest(a_cross(), a_wave(10))
+
+
+def test_a_content_hash_that_the_loader_has_checked_is_taken_as_it_is() -> None:
+    bars = a_wave()
+    computed = run_backtest(a_cross(), bars)
+    assert run_backtest(a_cross(), bars, content_hash=data_hash(bars)) == computed
+    told = run_backtest(a_cross(), bars, content_hash="0" * 64)
+    assert told.content()["data_hash"] == "0" * 64

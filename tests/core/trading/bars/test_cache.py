@@ -64,6 +64,19 @@ def test_a_truncated_file_is_loaded_anew(tmp_path: Path, left: float) -> None:
     assert path.read_bytes() == whole
 
 
+def test_a_file_with_one_flipped_bit_is_loaded_anew(tmp_path: Path) -> None:
+    loads = Loads(some_bars())
+    cached(tmp_path / "sound", loads)
+    (path,) = (tmp_path / "sound").iterdir()
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.index(loads.bars.close.tobytes()) + 100] ^= 1
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / path.name).write_bytes(damaged)
+    for _ in range(2):
+        assert data_hash(cached(tmp_path / "damaged", loads)) == data_hash(loads.bars)
+    assert loads.count == 2
+
+
 def test_a_file_of_another_kind_is_loaded_anew(tmp_path: Path) -> None:
     loads = Loads(some_bars())
     (tmp_path / f"{data_hash(loads.bars)}.arrow").write_bytes(b"ARROW1\0\0" + b"x" * 1000)
