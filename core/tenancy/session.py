@@ -5,14 +5,18 @@ tenants takes a `PlatformSession`. Both become their role for one transaction, s
 a pool nor PgBouncer can carry it to the next.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import exc
+from psycopg.rows import namedtuple_row
+from sqlalchemy import ClauseElement, Connection, exc
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from core.errors import UnavailableError
 from core.ids import PLATFORM
@@ -70,13 +74,58 @@ def open_session_of(tenant_id: UUID) -> Iterator[TenantSession | PlatformSession
             yield session
 
 
+def run_as(tenant_id: UUID, statement: ClauseElement, values: Mapping[str, Any]) -> list[Any]:
+    """Run one statement as a job's owner, a transaction of its own in one round trip.
+
+    Answers named rows. A statement whose connection dies may run twice, and must bear it. Its
+    values are what psycopg adapts by itself. Raises UnavailableError as a session does.
+    """
+    platform = tenant_id == PLATFORM
+    role = PLATFORM_ROLE if platform else tenant_role(tenant_id)
+    search_path = SHARED_SCHEMA if platform else f"{role}, {SHARED_SCHEMA}"
+    with _absence_told():
+        try:
+            return _one_trip(role, search_path, statement, values)
+        except OperationalError as error:
+            if not error.connection_invalidated:
+                raise
+            return _one_trip(role, search_path, statement, values)
+
+
+def _one_trip(
+    role: str, search_path: str, statement: ClauseElement, values: Mapping[str, Any]
+) -> list[Any]:
+    compiled = _compiled(statement)
+    with app_engine().connect() as connection:
+        raw = _psycopg(connection)
+        with _loss_told(connection, raw), raw.pipeline():
+            _send_become(raw, role, search_path)
+            cursor = raw.cursor(row_factory=namedtuple_row)
+            cursor.execute(compiled.string.encode(), compiled.construct_params(values))
+            raw.commit()
+        return cursor.fetchall()
+
+
+@lru_cache(maxsize=32)
+def _compiled(statement: ClauseElement) -> SQLCompiler:
+    compiled = statement.compile(dialect=app_engine().dialect)
+    if not isinstance(compiled, SQLCompiler):
+        raise TypeError("only statements of rows can be run")
+    return compiled
+
+
 @contextmanager
 def _transaction(session: Session, role: str, search_path: str) -> Iterator[None]:
+    with _absence_told(), session:
+        _become(session, role, search_path)
+        yield
+        session.commit()
+
+
+@contextmanager
+def _absence_told() -> Iterator[None]:
     try:
-        with session:
-            _become(session, role, search_path)
-            yield
-            session.commit()
+        yield
     except (OperationalError, InterfaceError, InternalError, exc.TimeoutError) as error:
         # An internal error that leaves the connection alive is no absence but a fault of ours.
         if isinstance(error, InternalError) and not error.connection_invalidated:
@@ -100,21 +149,34 @@ def _become(session: Session, role: str, search_path: str) -> None:
 
 def _set_local(session: Session, role: str, search_path: str) -> None:
     connection = session.connection()
+    raw = _psycopg(connection)
+    with _loss_told(connection, raw), raw.pipeline():
+        _send_become(raw, role, search_path)
+
+
+def _send_become(raw: "psycopg.Connection[Any]", role: str, search_path: str) -> None:
+    # Both are ours: a hex uuid behind a prefix, or a constant.
+    raw.execute(f"SET LOCAL ROLE {role}".encode())
+    # Unnamed, pg_temp comes first: a table left in the connection would hide ours.
+    raw.execute(f"SET LOCAL search_path = {search_path}, pg_temp".encode())
+    idle = IDLE_IN_TRANSACTION_MS
+    raw.execute(f"SET LOCAL idle_in_transaction_session_timeout = {idle}".encode())
+
+
+def _psycopg(connection: Connection) -> "psycopg.Connection[Any]":
     raw = connection.connection.dbapi_connection
     if not isinstance(raw, psycopg.Connection):
         raise TypeError("sessions need psycopg connections")
+    return raw
+
+
+@contextmanager
+def _loss_told(connection: Connection, raw: "psycopg.Connection[Any]") -> Iterator[None]:
+    """Tell SQLAlchemy, in its own words, of what happens behind its back."""
     try:
-        with raw.pipeline():
-            # Both are ours: a hex uuid behind a prefix, or a constant.
-            raw.execute(f"SET LOCAL ROLE {role}".encode())
-            # Unnamed, pg_temp comes first: a table left in the connection would hide ours.
-            raw.execute(f"SET LOCAL search_path = {search_path}, pg_temp".encode())
-            idle = IDLE_IN_TRANSACTION_MS
-            raw.execute(f"SET LOCAL idle_in_transaction_session_timeout = {idle}".encode())
+        yield
     except psycopg.OperationalError as error:
         lost = raw.closed or raw.broken
         if lost:
             connection.invalidate(error)
-        raise OperationalError(
-            "SET LOCAL ROLE", None, error, connection_invalidated=lost
-        ) from error
+        raise OperationalError("pipeline", None, error, connection_invalidated=lost) from error
