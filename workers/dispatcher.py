@@ -13,6 +13,7 @@ from core.jobs.broker import publish
 from core.jobs.dispatch import Publish, dispatch, reap, republish_all, republish_overdue
 from core.jobs.events import current_epoch
 from core.jobs.kinds import QUEUES
+from core.jobs.picks import Drain
 from core.jobs.submit import WAKE_CHANNEL
 from core.logging import configure_logging, get_logger
 from core.plans import Queue
@@ -37,6 +38,7 @@ class Dispatcher:
     def __init__(self, publish: Publish = publish) -> None:
         self.stop = threading.Event()
         self._publish = publish
+        self._drains = {queue: Drain() for queue in QUEUES}
         self._epoch: str | None = None
         self._mended_at = 0.0
         self._picked_at = 0.0
@@ -49,7 +51,7 @@ class Dispatcher:
             woken = self._wait()
             try:
                 for queue in woken:
-                    dispatch(queue, self._publish)
+                    dispatch(queue, self._publish, self._drains[queue])
                 if time.monotonic() - self._mended_at >= MEND_EVERY_S:
                     self._mended_at = time.monotonic()
                     self._mend()

@@ -8,8 +8,8 @@ import pytest
 
 from core import valkey
 from core.jobs.broker import get_broker, publish
-from core.jobs.dispatch import Message
 from core.jobs.kinds import QUEUES, RUN_BACKTEST
+from core.jobs.picks import Message
 from core.settings import get_settings
 
 pytestmark = pytest.mark.usefixtures("database")

@@ -6,16 +6,10 @@ from sqlalchemy import func, select, update
 
 from core.ids import PLATFORM
 from core.jobs import claims
-from core.jobs.dispatch import (
-    WINDOW_PER_UNIT,
-    Message,
-    dispatch,
-    reap,
-    republish_all,
-    republish_overdue,
-)
+from core.jobs.dispatch import dispatch, reap, republish_all, republish_overdue
 from core.jobs.kinds import END_TRIAL, RUN_BACKTEST
 from core.jobs.models import Job, Turn
+from core.jobs.picks import WINDOW_PER_UNIT, Message
 from core.jobs.submit import submit_job
 from core.jobs.units import forget_units, register_units
 from core.plans import plan_of
