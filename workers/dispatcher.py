@@ -22,8 +22,10 @@ from core.telemetry import start_telemetry
 from core.valkey import open_listener
 
 POLL_EVERY_S = 0.2
-# Between two rounds: an idle platform hears at once, a busy one is given several jobs at a time.
+# From one round to the next, after one that picked nothing and after one that did: an idle
+# platform hears at once, a busy one is given several jobs at a time.
 ROUND_TAKES_S = 0.005
+BUSY_ROUND_TAKES_S = 0.02
 MEND_EVERY_S = 0.5
 log = get_logger(__name__)
 
@@ -41,7 +43,7 @@ class Dispatcher:
         self._drains = {queue: Drain() for queue in QUEUES}
         self._epoch: str | None = None
         self._mended_at = 0.0
-        self._picked_at = 0.0
+        self._next_at = 0.0
         self._listener = open_listener()
         self._channel = self._listener.pubsub(ignore_subscribe_messages=True)
 
@@ -50,8 +52,9 @@ class Dispatcher:
         while not self.stop.is_set():
             woken = self._wait()
             try:
-                for queue in woken:
-                    dispatch(queue, self._publish, self._drains[queue])
+                began = time.monotonic()
+                picked = [dispatch(queue, self._publish, self._drains[queue]) for queue in woken]
+                self._next_at = began + (BUSY_ROUND_TAKES_S if any(picked) else ROUND_TAKES_S)
                 if time.monotonic() - self._mended_at >= MEND_EVERY_S:
                     self._mended_at = time.monotonic()
                     self._mend()
@@ -68,8 +71,7 @@ class Dispatcher:
             if not self._channel.subscribed:
                 self._channel.subscribe(WAKE_CHANNEL)
             message = self._channel.get_message(timeout=POLL_EVERY_S)
-            self.stop.wait(self._picked_at + ROUND_TAKES_S - time.monotonic())
-            self._picked_at = time.monotonic()
+            self.stop.wait(self._next_at - time.monotonic())
             named = set()
             while message is not None:
                 named.add(message["data"].decode())
