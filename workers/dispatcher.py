@@ -11,10 +11,9 @@ import redis
 from core.errors import UnavailableError
 from core.jobs.broker import publish
 from core.jobs.dispatch import Publish, dispatch, reap, republish_all, republish_overdue
-from core.jobs.events import current_epoch
+from core.jobs.events import WAKE_CHANNEL, current_epoch
 from core.jobs.kinds import QUEUES
 from core.jobs.picks import Drain
-from core.jobs.submit import WAKE_CHANNEL
 from core.logging import configure_logging, get_logger
 from core.plans import Queue
 from core.settings import get_settings

@@ -18,7 +18,14 @@ from sqlalchemy.orm import InstrumentedAttribute
 from core.errors import NeozorkError
 from core.jobs.events import announce
 from core.jobs.models import WAITING, Job
-from core.tenancy.session import PlatformSession, TenantSession, open_session_of, run_as
+from core.tenancy.session import (
+    Opening,
+    PlatformSession,
+    TenantSession,
+    open_session_of,
+    opened,
+    run_as,
+)
 
 LEASE = timedelta(seconds=10)
 _FIRST_BACK_OFF_S = 1.0
@@ -76,8 +83,9 @@ def finishing(taken: Claim) -> Iterator[TenantSession | PlatformSession]:
 
     The fence comes first and holds the row; raises FenceLostError before any effect is written.
     """
-    with open_session_of(taken.tenant_id) as session:
-        _fenced(session, taken, _SUCCEED)
+    with open_session_of(taken.tenant_id, Opening(_SUCCEED, _fence(taken))) as session:
+        if not opened(session):
+            raise _lost(taken)
         yield session
 
 
@@ -117,8 +125,8 @@ def back_off(failures: InstrumentedAttribute[int]) -> ColumnElement[Any]:
     return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
 
 
-def announce_status(taken: Claim, status: str, **more: Any) -> None:
-    """Tell the tenant's listeners what became of a job."""
+def announce_status(taken: Claim, status: str, *, wake: str | None = None, **more: Any) -> None:
+    """Tell the tenant's listeners what became of a job, and wake the dispatcher for a queue."""
     announce(
         taken.tenant_id,
         "job",
@@ -129,6 +137,7 @@ def announce_status(taken: Claim, status: str, **more: Any) -> None:
             "attempt": taken.attempt,
             **more,
         },
+        wake=wake,
     )
 
 
@@ -193,4 +202,6 @@ _RENEW = _MINE.values(
 _HOLDS = select(Job.id).where(
     Job.id == bindparam("claimed"), Job.attempt == bindparam("mine"), Job.status == "running"
 )
-_SUCCEED = _MINE.values(status="succeeded", progress=1.0, lease_until=None, finished_at=_NOW)
+_SUCCEED = _MINE.values(
+    status="succeeded", progress=1.0, lease_until=None, finished_at=_NOW
+).returning(Job.id)
