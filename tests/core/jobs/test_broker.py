@@ -49,6 +49,17 @@ def test_a_message_carries_ids_as_text_and_nothing_else() -> None:
     assert broker.do_qsize("money") == 0
 
 
+def test_a_round_of_messages_arrives_whole_and_rings_for_each() -> None:
+    broker = get_broker()
+    broker.flush("money")
+    bell = "dramatiq:bell:money"
+    broker.client.delete(bell)
+    publish(messages(3))
+    assert (broker.do_qsize("money"), broker.client.llen(bell)) == (3, 3)
+    broker.flush("money")
+    broker.client.delete(bell)
+
+
 def test_dramatiqs_own_retries_and_limits_are_off() -> None:
     names = {type(middleware).__name__ for middleware in get_broker().middleware}
     assert not names & {"Retries", "TimeLimit", "AgeLimit", "Callbacks", "Pipelines"}
