@@ -19,7 +19,7 @@ from core.jobs import claims
 from core.jobs.models import Job
 from core.jobs.picks import Drain, Message, alone, pick
 from core.plans import Queue
-from core.tenancy.session import open_platform_session
+from core.tenancy.session import open_platform_session, opened
 
 DEADLINE = timedelta(seconds=5)
 LONGEST_DEADLINE = timedelta(seconds=10)
@@ -35,8 +35,8 @@ def dispatch(queue: Queue, publish: Publish, drain: Drain | None = None) -> int:
     `drain`: what the queue drained lately, as this dispatcher saw it; it opens the window.
     """
     drain = drain or Drain()
-    with open_platform_session() as session:
-        picked = pick(session, queue, drain, deadline=DEADLINE) if alone(session, queue) else []
+    with open_platform_session(alone(queue)) as session:
+        picked = pick(session, queue, drain, deadline=DEADLINE) if opened(session)[0].alone else []
     publish(picked)
     return len(picked)
 

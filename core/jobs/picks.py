@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     func,
     literal,
+    literal_column,
     select,
     update,
 )
@@ -28,7 +29,7 @@ from sqlalchemy.orm import aliased
 
 from core.jobs.models import Job, Turn, Unit
 from core.plans import Queue
-from core.tenancy.session import PlatformSession
+from core.tenancy.session import Opening, PlatformSession
 
 WINDOW_PER_UNIT = 3
 WIDEST_PER_UNIT = 16
@@ -65,13 +66,19 @@ class Drain:
         self._in_flight = in_flight + picked
 
 
-def alone(session: PlatformSession, queue: Queue) -> bool:
-    """Tell whether nobody else picks from a queue; nobody will, until the transaction ends.
+def alone(queue: Queue) -> Opening:
+    """Answer what a picking transaction opens with: `alone` where nobody else picks there.
 
     A statement of its own: the pick must see what the one before it committed.
     """
-    locked = select(func.pg_try_advisory_xact_lock(_LOCK, func.hashtext(queue)))
-    return bool(session.scalar(locked))
+    return Opening(_ALONE, {"picked_queue": queue})
+
+
+_ALONE = select(
+    func.pg_try_advisory_xact_lock(
+        literal_column(str(_LOCK)), func.hashtext(bindparam("picked_queue", type_=String))
+    ).label("alone")
+)
 
 
 def pick(
