@@ -180,6 +180,8 @@ _NOW = func.clock_timestamp()
 _ROW = (
     update(Job).where(Job.id == bindparam("claimed")).execution_options(synchronize_session=False)
 )
+# Durable at its commit: forgotten in a crash, its attempt's number would be given out again, and
+# two workers would pass one fence.
 _CLAIM = (
     _ROW.where(or_(*(Job.status == status for status in WAITING)), Job.not_before <= _NOW)
     .values(

@@ -150,7 +150,8 @@ def _keep_beating() -> None:
     while True:
         time.sleep(LOOK_EVERY_S)
         for job in tuple(_at_work):
-            _beat(job)
+            if not job.over.is_set():
+                _beat(job)
 
 
 def _beat(job: RunningJob) -> None:
