@@ -11,9 +11,9 @@ import redis
 from core.errors import UnavailableError
 from core.jobs.broker import publish
 from core.jobs.dispatch import Publish, dispatch, reap, republish_all, republish_overdue
-from core.jobs.events import current_epoch
+from core.jobs.events import WAKE_CHANNEL, current_epoch
 from core.jobs.kinds import QUEUES
-from core.jobs.submit import WAKE_CHANNEL
+from core.jobs.picks import Drain
 from core.logging import configure_logging, get_logger
 from core.plans import Queue
 from core.settings import get_settings
@@ -21,8 +21,10 @@ from core.telemetry import start_telemetry
 from core.valkey import open_listener
 
 POLL_EVERY_S = 0.2
-# Between two rounds: an idle platform hears at once, a busy one is given several jobs at a time.
+# From one round to the next, after one that picked nothing and after one that did: an idle
+# platform hears at once, a busy one is given several jobs at a time.
 ROUND_TAKES_S = 0.005
+BUSY_ROUND_TAKES_S = 0.02
 MEND_EVERY_S = 0.5
 log = get_logger(__name__)
 
@@ -37,9 +39,10 @@ class Dispatcher:
     def __init__(self, publish: Publish = publish) -> None:
         self.stop = threading.Event()
         self._publish = publish
+        self._drains = {queue: Drain() for queue in QUEUES}
         self._epoch: str | None = None
         self._mended_at = 0.0
-        self._picked_at = 0.0
+        self._next_at = 0.0
         self._listener = open_listener()
         self._channel = self._listener.pubsub(ignore_subscribe_messages=True)
 
@@ -48,8 +51,9 @@ class Dispatcher:
         while not self.stop.is_set():
             woken = self._wait()
             try:
-                for queue in woken:
-                    dispatch(queue, self._publish)
+                began = time.monotonic()
+                picked = [dispatch(queue, self._publish, self._drains[queue]) for queue in woken]
+                self._next_at = began + (BUSY_ROUND_TAKES_S if any(picked) else ROUND_TAKES_S)
                 if time.monotonic() - self._mended_at >= MEND_EVERY_S:
                     self._mended_at = time.monotonic()
                     self._mend()
@@ -66,8 +70,7 @@ class Dispatcher:
             if not self._channel.subscribed:
                 self._channel.subscribe(WAKE_CHANNEL)
             message = self._channel.get_message(timeout=POLL_EVERY_S)
-            self.stop.wait(self._picked_at + ROUND_TAKES_S - time.monotonic())
-            self._picked_at = time.monotonic()
+            self.stop.wait(self._next_at - time.monotonic())
             named = set()
             while message is not None:
                 named.add(message["data"].decode())

@@ -10,11 +10,13 @@ import threading
 import dramatiq
 from dramatiq.worker import Worker
 
+from core.errors import ConfigurationError
 from core.jobs import running
 from core.jobs.kinds import QUEUES
 from core.logging import configure_logging, get_logger
 from core.settings import get_settings
 from core.telemetry import start_telemetry
+from core.trading.backtest.machine import refuse_unfit_machine
 from core.trading.backtest.memory import keep_freed_memory
 
 # A job that a unit has taken from the queue and not begun waits for the one that runs.
@@ -24,10 +26,18 @@ log = get_logger(__name__)
 
 
 def main(queue: str) -> int:
-    """Work until SIGTERM; then finish the running job, or give it back where it takes long."""
+    """Work until SIGTERM; then finish the running job, or give it back where it takes long.
+
+    1 at once on a machine whose results would differ from those of others.
+    """
     settings = get_settings()
     configure_logging(settings, f"unit-{queue}")
     start_telemetry(settings, f"unit-{queue}")
+    try:
+        refuse_unfit_machine()
+    except ConfigurationError as error:
+        log.critical("unit_refused", detail=error.detail)
+        return 1
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

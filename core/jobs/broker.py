@@ -5,7 +5,8 @@ Retries, delays, priorities and time limits are ours and in Postgres; Dramatiq's
 
 import threading
 from collections.abc import Sequence
-from functools import lru_cache
+from copy import copy
+from functools import lru_cache, partial
 from typing import Any
 
 import dramatiq
@@ -13,8 +14,8 @@ import redis
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.middleware import Middleware, ShutdownNotifications
 
-from core.jobs.dispatch import Message
 from core.jobs.kinds import QUEUES
+from core.jobs.picks import Message
 from core.logging import get_logger
 from core.valkey import open_client
 
@@ -62,11 +63,27 @@ class _PromptConsumer(_RedisConsumer):
 
 
 class _PromptBroker(RedisBroker):
+    """Dramatiq's, with prompt consumers, and all messages of a round in one trip."""
+
     consumer_class = _PromptConsumer
+
+    def enqueue_all(self, messages: Sequence[Message]) -> None:
+        """Append messages to their queues and ring for each."""
+        # Asked of Valkey the first time, and of no pipeline.
+        self._max_unpack_size()
+        with self.client.pipeline(transaction=False) as pipeline:
+            batch = copy(self)
+            batch.scripts = {"dispatch": partial(self.scripts["dispatch"], client=pipeline)}
+            for message in messages:
+                batch.enqueue(_dramatiq_message(message))
+                pipeline.lpush(_BELL + message.queue, 1)
+            for queue in {message.queue for message in messages}:
+                pipeline.ltrim(_BELL + queue, 0, _MOST_TOKENS - 1)
+            pipeline.execute()
 
 
 @lru_cache(maxsize=1)
-def get_broker() -> RedisBroker:
+def get_broker() -> _PromptBroker:
     """Answer the process's broker, with every queue declared."""
     middleware: list[Middleware] = [ShutdownNotifications()]
     broker = _PromptBroker(client=open_client(), middleware=middleware, namespace=NAMESPACE)
@@ -78,28 +95,19 @@ def get_broker() -> RedisBroker:
 
 def publish(messages: Sequence[Message]) -> None:
     """Tell the workers of jobs that wait; a message that does not get out goes out later."""
-    broker = get_broker()
-    for position, message in enumerate(messages):
-        try:
-            broker.enqueue(
-                dramatiq.Message(
-                    queue_name=message.queue,
-                    actor_name=message.kind,
-                    args=(str(message.tenant_id), str(message.job_id)),
-                    kwargs={},
-                    options={},
-                )
-            )
-            _ring(broker.client, message.queue)
-        except redis.RedisError as error:
-            log.warning(
-                "messages_not_published", waiting=len(messages) - position, error=str(error)
-            )
-            return
+    if not messages:
+        return
+    try:
+        get_broker().enqueue_all(messages)
+    except redis.RedisError as error:
+        log.warning("messages_not_published", waiting=len(messages), error=str(error))
 
 
-def _ring(client: redis.Redis, queue: str) -> None:
-    with client.pipeline(transaction=False) as pipeline:
-        pipeline.lpush(_BELL + queue, 1)
-        pipeline.ltrim(_BELL + queue, 0, _MOST_TOKENS - 1)
-        pipeline.execute()
+def _dramatiq_message(message: Message) -> dramatiq.Message[Any]:
+    return dramatiq.Message(
+        queue_name=message.queue,
+        actor_name=message.kind,
+        args=(str(message.tenant_id), str(message.job_id)),
+        kwargs={},
+        options={},
+    )

@@ -4,23 +4,28 @@ A worker that stood still past its lease finds its fence gone: whatever it then 
 writes nothing. `finishing` opens with the fence, so that effects and end are one transaction.
 """
 
-import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Update, bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from core.errors import NeozorkError
 from core.jobs.events import announce
 from core.jobs.models import WAITING, Job
-from core.tenancy.session import PlatformSession, TenantSession, open_session_of
+from core.tenancy.session import (
+    Opening,
+    PlatformSession,
+    TenantSession,
+    open_session_of,
+    opened,
+    run_as,
+)
 
 LEASE = timedelta(seconds=10)
 _FIRST_BACK_OFF_S = 1.0
@@ -51,10 +56,10 @@ def claim(tenant_id: UUID, job_id: UUID) -> Claim | None:
 
     A message may come twice, late, or before the row says `dispatched`: all are the same.
     """
-    with open_session_of(tenant_id) as session:
-        row = session.execute(_CLAIM, {"claimed": job_id, "lease": LEASE}).one_or_none()
-    if row is None:
+    rows = run_as(tenant_id, _CLAIM, {"claimed": job_id, "lease": LEASE})
+    if not rows:
         return None
+    (row,) = rows
     taken = Claim(job_id, tenant_id, row.kind, row.args, row.attempt, row.request_id)
     announce_status(taken, "running")
     return taken
@@ -62,18 +67,14 @@ def claim(tenant_id: UUID, job_id: UUID) -> Claim | None:
 
 def renew(taken: Claim, progress: float, message: str | None) -> None:
     """Extend the lease and keep the last progress; FenceLostError where it is too late."""
-    with open_session_of(taken.tenant_id) as session:
-        kept = {"lease": LEASE, "kept_progress": progress, "kept_message": message}
-        _fenced(session, taken, _RENEW, kept)
+    kept = {"lease": LEASE, "kept_progress": progress, "kept_message": message}
+    if not run_as(taken.tenant_id, _RENEW, _fence(taken) | kept):
+        raise _lost(taken)
 
 
 def holds(taken: Claim) -> bool:
     """Tell whether the claim still stands, without writing."""
-    with open_session_of(taken.tenant_id) as session:
-        row = session.execute(
-            select(Job.attempt, Job.status).where(Job.id == taken.id)
-        ).one_or_none()
-    return row is not None and row.attempt == taken.attempt and row.status == "running"
+    return bool(run_as(taken.tenant_id, _HOLDS, _fence(taken)))
 
 
 @contextmanager
@@ -82,8 +83,9 @@ def finishing(taken: Claim) -> Iterator[TenantSession | PlatformSession]:
 
     The fence comes first and holds the row; raises FenceLostError before any effect is written.
     """
-    with open_session_of(taken.tenant_id) as session:
-        _fenced(session, taken, _SUCCEED)
+    with open_session_of(taken.tenant_id, Opening(_SUCCEED, _fence(taken))) as session:
+        if not opened(session):
+            raise _lost(taken)
         yield session
 
 
@@ -118,14 +120,13 @@ def give_back(taken: Claim) -> None:
 
 def back_off(failures: InstrumentedAttribute[int]) -> ColumnElement[Any]:
     """Answer when a job may run again after its n-th failure: doubling, with jitter."""
-    seconds = func.least(
-        _FIRST_BACK_OFF_S * func.power(2, failures), _LONGEST_BACK_OFF_S
-    ) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+    longest = func.least(_FIRST_BACK_OFF_S * func.power(2, failures), _LONGEST_BACK_OFF_S)
+    seconds = longest * (0.5 + func.random() / 2)
     return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
 
 
-def announce_status(taken: Claim, status: str, **more: Any) -> None:
-    """Tell the tenant's listeners what became of a job."""
+def announce_status(taken: Claim, status: str, *, wake: str | None = None, **more: Any) -> None:
+    """Tell the tenant's listeners what became of a job, and wake the dispatcher for a queue."""
     announce(
         taken.tenant_id,
         "job",
@@ -136,6 +137,7 @@ def announce_status(taken: Claim, status: str, **more: Any) -> None:
             "attempt": taken.attempt,
             **more,
         },
+        wake=wake,
     )
 
 
@@ -157,18 +159,20 @@ def _end(
     return status
 
 
-def _fenced(
-    session: TenantSession | PlatformSession,
-    taken: Claim,
-    statement: Update,
-    values: Mapping[str, Any] = MappingProxyType({}),
-) -> None:
-    fence = {"claimed": taken.id, "mine": taken.attempt, **values}
-    if session.execute(statement.returning(Job.id), fence).one_or_none() is None:
-        raise FenceLostError(
-            f"Attempt {taken.attempt} of job {taken.id} ended: it was cancelled or given to "
-            "another worker."
-        )
+def _fenced(session: TenantSession | PlatformSession, taken: Claim, statement: Update) -> None:
+    if session.execute(statement.returning(Job.id), _fence(taken)).one_or_none() is None:
+        raise _lost(taken)
+
+
+def _fence(taken: Claim) -> dict[str, Any]:
+    return {"claimed": taken.id, "mine": taken.attempt}
+
+
+def _lost(taken: Claim) -> FenceLostError:
+    return FenceLostError(
+        f"Attempt {taken.attempt} of job {taken.id} ended: it was cancelled or given to "
+        "another worker."
+    )
 
 
 # Built once: the path of every job, where building and synchronizing cost more than the rest.
@@ -176,8 +180,10 @@ _NOW = func.clock_timestamp()
 _ROW = (
     update(Job).where(Job.id == bindparam("claimed")).execution_options(synchronize_session=False)
 )
+# Durable at its commit: forgotten in a crash, its attempt's number would be given out again, and
+# two workers would pass one fence.
 _CLAIM = (
-    _ROW.where(Job.status.in_(WAITING), Job.not_before <= _NOW)
+    _ROW.where(or_(*(Job.status == status for status in WAITING)), Job.not_before <= _NOW)
     .values(
         status="running",
         attempt=Job.attempt + 1,
@@ -194,5 +200,10 @@ _RENEW = _MINE.values(
     lease_until=_NOW + bindparam("lease"),
     progress=bindparam("kept_progress"),
     message=bindparam("kept_message"),
+).returning(Job.id)
+_HOLDS = select(Job.id).where(
+    Job.id == bindparam("claimed"), Job.attempt == bindparam("mine"), Job.status == "running"
 )
-_SUCCEED = _MINE.values(status="succeeded", progress=1.0, lease_until=None, finished_at=_NOW)
+_SUCCEED = _MINE.values(
+    status="succeeded", progress=1.0, lease_until=None, finished_at=_NOW
+).returning(Job.id)

@@ -7,63 +7,36 @@ deadline, one that comes twice finds nothing to claim.
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    CTE,
-    BindParameter,
-    ColumnElement,
-    Integer,
-    Interval,
-    Select,
-    String,
-    bindparam,
-    case,
-    func,
-    literal,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import CTE, ColumnElement, Select, case, func, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.errors import NeozorkError
 from core.jobs import claims
-from core.jobs.models import Job, Turn, Unit
+from core.jobs.models import Job
+from core.jobs.picks import Drain, Message, alone, pick
 from core.plans import Queue
-from core.tenancy.session import PlatformSession, open_platform_session
+from core.tenancy.session import open_platform_session, opened
 
 DEADLINE = timedelta(seconds=5)
 LONGEST_DEADLINE = timedelta(seconds=10)
-WINDOW_PER_UNIT = 3
-UNITS_FORGOTTEN_AFTER = timedelta(seconds=10)
 _BATCH = 500
-_LOCK = 0x64697370  # "disp"
-
-
-class Message(NamedTuple):
-    """A hint to a worker that a job waits."""
-
-    tenant_id: UUID
-    job_id: UUID
-    kind: str
-    queue: str
 
 
 Publish = Callable[[Sequence[Message]], None]
 
 
-def dispatch(queue: Queue, publish: Publish) -> int:
-    """Pick what a queue has room for, commit it as dispatched, publish it; answer how many."""
-    with open_platform_session() as session:
-        if not _alone(session, queue):
-            return 0
-        room = _room(session, queue)
-        picked = _pick(session, queue, room) if room > 0 else []
+def dispatch(queue: Queue, publish: Publish, drain: Drain | None = None) -> int:
+    """Pick what a queue has room for, commit it as dispatched, publish it; answer how many.
+
+    `drain`: what the queue drained lately, as this dispatcher saw it; it opens the window.
+    """
+    drain = drain or Drain()
+    with open_platform_session(alone(queue)) as session:
+        picked = pick(session, queue, drain, deadline=DEADLINE) if opened(session)[0].alone else []
     publish(picked)
     return len(picked)
 
@@ -152,112 +125,6 @@ def _meets_a_newer_one(dead: CTE) -> ColumnElement[bool]:
         )
         .correlate(Job)
         .exists()
-    )
-
-
-def _alone(session: PlatformSession, queue: Queue) -> bool:
-    locked = select(func.pg_try_advisory_xact_lock(_LOCK, func.hashtext(queue)))
-    return bool(session.scalar(locked))
-
-
-def _room(session: PlatformSession, queue: Queue) -> int:
-    """Answer how many jobs the queue's units can take now: a window less what is in flight."""
-    values = {"picked_queue": queue, "forgotten_after": UNITS_FORGOTTEN_AFTER}
-    return int(session.scalar(_room_statement(), values) or 0)
-
-
-@lru_cache(maxsize=1)
-def _room_statement() -> Select[int]:
-    queue = bindparam("picked_queue", type_=String)
-    alive = Unit.seen_at > func.clock_timestamp() - bindparam("forgotten_after", type_=Interval)
-    units = (
-        select(func.coalesce(func.sum(Unit.units), 0))
-        .where(Unit.queue == queue, alive)
-        .scalar_subquery()
-    )
-    in_flight = (
-        select(func.count())
-        .where(Job.queue == queue, Job.status.in_(("dispatched", "running")))
-        .scalar_subquery()
-    )
-    return select(units * WINDOW_PER_UNIT - in_flight)
-
-
-def _pick(session: PlatformSession, queue: Queue, room: int) -> list[Message]:
-    """Pick the first job of each tenant in turn, then the second of each, up to the room."""
-    values = {"picked_queue": queue, "room": room, "deadline": DEADLINE}
-    rows = session.execute(_pick_statement(), values).all()
-    if rows:
-        picked_from = {row.tenant_id for row in rows}
-        session.execute(
-            update(Turn)
-            .where(Turn.queue == queue, Turn.tenant_id.in_(picked_from))
-            .values(last_pick=func.clock_timestamp())
-            .execution_options(synchronize_session=False)
-        )
-    return [Message(*row) for row in rows]
-
-
-@lru_cache(maxsize=1)
-def _pick_statement() -> ReturningUpdate[UUID, UUID, str, str]:
-    now = func.clock_timestamp()
-    chosen = _chosen(bindparam("picked_queue", type_=String), bindparam("room", type_=Integer))
-    return (
-        update(Job)
-        .where(Job.id == chosen.c.id, Job.status == "queued")
-        .values(
-            status="dispatched",
-            dispatched_at=now,
-            deadline_at=now + bindparam("deadline", type_=Interval),
-            publishes=1,
-        )
-        .returning(Job.tenant_id, Job.id, Job.kind, Job.queue)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def _chosen(queue: BindParameter[str], room: BindParameter[int]) -> CTE:
-    """Choose the ids of the jobs to dispatch next, as a CTE with the column `id`."""
-    flying = aliased(Job)
-    in_flight = (
-        select(func.count(flying.id))
-        .where(
-            flying.queue == queue,
-            flying.tenant_id == Turn.tenant_id,
-            flying.status.in_(("dispatched", "running")),
-        )
-        .correlate(Turn)
-        .scalar_subquery()
-    )
-    turn = (
-        select(
-            Turn.tenant_id,
-            Turn.last_pick,
-            func.least(Turn.cap - in_flight, room, type_=Integer).label("free"),
-        )
-        .where(Turn.queue == queue, Turn.held.is_(False))
-        .cte("turn")
-    )
-    waiting = (
-        select(Job.id, func.row_number().over(order_by=(Job.not_before, Job.id)).label("place"))
-        .where(
-            Job.queue == queue,
-            Job.tenant_id == turn.c.tenant_id,
-            Job.status == "queued",
-            Job.not_before <= func.clock_timestamp(),
-        )
-        .order_by(Job.not_before, Job.id)
-        .limit(func.greatest(turn.c.free, 0))
-        .correlate(turn)
-        .lateral("waiting")
-    )
-    return (
-        select(waiting.c.id)
-        .select_from(turn)
-        .join(waiting, literal(value=True))
-        .order_by(waiting.c.place, turn.c.last_pick, turn.c.tenant_id)
-        .limit(room)
-        .cte("chosen")
     )
 
 

@@ -20,6 +20,7 @@ from core.valkey import get_valkey, open_listener
 
 EPOCH_KEY = "jobs:epoch"
 CHANNEL_PREFIX = "events:"
+WAKE_CHANNEL = "jobs:wake"
 _KEPT = 1_000
 _PREFIX_LENGTH = len(CHANNEL_PREFIX)
 
@@ -38,14 +39,19 @@ _ANNOUNCE = """
     local number = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*',
                               'name', ARGV[2], 'data', ARGV[3])
     redis.call('PUBLISH', KEYS[1], cjson.encode({number, ARGV[2], ARGV[3]}))
+    if ARGV[4] then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
 """
 
 
-def announce(tenant_id: UUID, name: str, data: dict[str, Any]) -> None:
-    """Append an event to the tenant's stream and wake its listeners; failing is no error."""
+def announce(tenant_id: UUID, name: str, data: dict[str, Any], *, wake: str | None = None) -> None:
+    """Append an event to the tenant's stream and wake its listeners; failing is no error.
+
+    `wake`: a queue for which the dispatcher is woken too, in the same trip.
+    """
     with suppress(redis.RedisError):
         text = json.dumps(data, separators=(",", ":"))
-        _announcer()(keys=[f"{CHANNEL_PREFIX}{tenant_id.hex}"], args=[_KEPT, name, text])
+        woken = [WAKE_CHANNEL, wake] if wake else []
+        _announcer()(keys=[f"{CHANNEL_PREFIX}{tenant_id.hex}"], args=[_KEPT, name, text, *woken])
 
 
 def current_epoch() -> str:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +42,8 @@ class RunningJob:
         self.over = threading.Event()
         self.fraction = 0.0
         self.message: str | None = None
+        self.stop_at = time.monotonic() + KINDS[taken.kind].time_limit_s
+        self.renewed_at = time.monotonic()
         self._announced_at = 0.0
 
     def checkpoint(self) -> None:
@@ -66,8 +69,8 @@ class RunningJob:
             yield session
         # First of all, or a Valkey that stands still makes the heart take us for a lost job.
         self.over.set()
-        claims.announce_status(self.claim, "succeeded", progress=1.0)
-        wake_dispatcher(KINDS[self.claim.kind].queue)
+        queue = KINDS[self.claim.kind].queue
+        claims.announce_status(self.claim, "succeeded", wake=queue, progress=1.0)
 
 
 def perform(function: Callable[[RunningJob], None], tenant_id: UUID, job_id: UUID) -> None:
@@ -102,11 +105,7 @@ def give_back_unfinished() -> None:
 
 
 def _run(function: Callable[[RunningJob], None], job: RunningJob) -> None:
-    limit = KINDS[job.claim.kind].time_limit_s
-    heart = threading.Thread(
-        target=_beat, args=(job, time.monotonic() + limit), name="heart", daemon=True
-    )
-    heart.start()
+    _start_heart()
     _at_work.add(job)
     try:
         function(job)
@@ -125,7 +124,6 @@ def _run(function: Callable[[RunningJob], None], job: RunningJob) -> None:
     finally:
         _at_work.discard(job)
         job.over.set()
-        heart.join()
 
 
 def _record(job: RunningJob, problem: dict[str, Any], *, again: bool) -> None:
@@ -142,35 +140,45 @@ def _crash_problem() -> dict[str, Any]:
     ).problem()
 
 
-def _beat(job: RunningJob, stop_at: float) -> None:
-    """Renew the lease while the job runs; end the unit where the job cannot be stopped.
+@lru_cache(maxsize=1)
+def _start_heart() -> None:
+    """Start the process's heart: one thread for all its jobs, for many take less than a beat."""
+    threading.Thread(target=_keep_beating, name="heart", daemon=True).start()
+
+
+def _keep_beating() -> None:
+    while True:
+        time.sleep(LOOK_EVERY_S)
+        for job in tuple(_at_work):
+            if not job.over.is_set():
+                _beat(job)
+
+
+def _beat(job: RunningJob) -> None:
+    """Renew a running job's lease where it is time; end the unit where it cannot be stopped.
 
     Native code hears no exception: a job that was cancelled, or runs past its limit, gets
     GRACE_S to reach a checkpoint, then its process ends, which harms no neighbour.
     """
-    renewed = time.monotonic()
-    while not job.over.wait(LOOK_EVERY_S):
-        try:
-            if time.monotonic() > stop_at:
-                _record(job, _too_long(job), again=False)
-                job.lost.set()
-            elif time.monotonic() - renewed >= RENEW_EVERY_S:
-                claims.renew(job.claim, job.fraction, job.message)
-                renewed = time.monotonic()
-            elif not claims.holds(job.claim):
-                job.lost.set()
-        except FenceLostError:
+    try:
+        if time.monotonic() > job.stop_at:
+            _record(job, _too_long(job), again=False)
             job.lost.set()
-        except UnavailableError:
-            log.warning("lease_not_renewed")
-        except Exception:
-            # The heart is all that hears of a cancel or a limit: it must not die of a surprise.
-            log.exception("heart_missed_a_beat")
-        if job.lost.is_set():
-            if not job.over.wait(GRACE_S):
-                log.warning("unit_killed")
-                os._exit(LOST_UNIT_EXIT)
-            return
+        elif time.monotonic() - job.renewed_at >= RENEW_EVERY_S:
+            claims.renew(job.claim, job.fraction, job.message)
+            job.renewed_at = time.monotonic()
+        elif not claims.holds(job.claim):
+            job.lost.set()
+    except FenceLostError:
+        job.lost.set()
+    except UnavailableError:
+        log.warning("lease_not_renewed")
+    except Exception:
+        # The heart is all that hears of a cancel or a limit: it must not die of a surprise.
+        log.exception("heart_missed_a_beat")
+    if job.lost.is_set() and not job.over.wait(GRACE_S):
+        log.warning("unit_killed")
+        os._exit(LOST_UNIT_EXIT)
 
 
 def _too_long(job: RunningJob) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.ids import PLATFORM
+from core.jobs.events import WAKE_CHANNEL
 from core.jobs.kinds import Kind
 from core.jobs.models import Job
 from core.tenancy.session import PlatformSession, TenantSession
 from core.valkey import get_valkey
 
-WAKE_CHANNEL = "jobs:wake"
 _TO_WAKE = "queues_to_wake"
 
 

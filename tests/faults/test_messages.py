@@ -4,7 +4,7 @@ import pytest
 
 from core.jobs import control
 from core.jobs.broker import get_broker, publish
-from core.jobs.dispatch import Message
+from core.jobs.picks import Message
 from core.jobs.submit import submit_job
 from core.tenancy.session import open_platform_session, open_session
 from core.valkey import get_valkey

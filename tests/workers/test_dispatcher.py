@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from core.jobs import claims
-from core.jobs.dispatch import Message
 from core.jobs.kinds import IMPORT_BARS, RUN_BACKTEST, Kind
+from core.jobs.picks import Message
 from core.jobs.submit import submit_job
 from core.jobs.units import register_units
 from core.tenancy.session import open_session

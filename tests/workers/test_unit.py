@@ -16,3 +16,17 @@ def test_a_unit_of_no_queue_says_which_there_are(arguments: list[str]) -> None:
     )
     assert done.returncode == 1
     assert "|".join(QUEUES) in done.stderr
+
+
+def test_a_unit_on_an_unfit_machine_ends_and_says_what_it_lacks(database: str) -> None:
+    del database
+    unfit = (
+        "import sys; from core.trading.backtest import machine; from workers import unit;"
+        "machine._V3 = frozenset(['from_the_future']); machine.platform.machine = lambda: 'x86_64';"
+        "sys.exit(unit.main('bulk'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", unfit], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert "lacks from_the_future" in done.stderr

@@ -8,8 +8,8 @@ import pytest
 
 from core import valkey
 from core.jobs.broker import get_broker, publish
-from core.jobs.dispatch import Message
 from core.jobs.kinds import QUEUES, RUN_BACKTEST
+from core.jobs.picks import Message
 from core.settings import get_settings
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -47,6 +47,17 @@ def test_a_message_carries_ids_as_text_and_nothing_else() -> None:
     assert message.args == (str(sent.tenant_id), str(sent.job_id))
     consumer.ack(message)
     assert broker.do_qsize("money") == 0
+
+
+def test_a_round_of_messages_arrives_whole_and_rings_for_each() -> None:
+    broker = get_broker()
+    broker.flush("money")
+    bell = "dramatiq:bell:money"
+    broker.client.delete(bell)
+    publish(messages(3))
+    assert (broker.do_qsize("money"), broker.client.llen(bell)) == (3, 3)
+    broker.flush("money")
+    broker.client.delete(bell)
 
 
 def test_dramatiqs_own_retries_and_limits_are_off() -> None:

@@ -9,9 +9,10 @@ from core.errors import NeozorkError
 from core.ids import PLATFORM
 from core.jobs import claims
 from core.jobs.claims import Claim, FenceLostError
-from core.jobs.dispatch import Message, dispatch, reap
+from core.jobs.dispatch import dispatch, reap
 from core.jobs.kinds import RUN_BACKTEST
 from core.jobs.models import Job
+from core.jobs.picks import Message
 from core.jobs.submit import submit_job
 from core.tenancy.session import open_platform_session, open_session
 from tests.builders import a_tenant

@@ -5,17 +5,11 @@ import pytest
 from sqlalchemy import func, select, update
 
 from core.ids import PLATFORM
-from core.jobs import claims
-from core.jobs.dispatch import (
-    WINDOW_PER_UNIT,
-    Message,
-    dispatch,
-    reap,
-    republish_all,
-    republish_overdue,
-)
+from core.jobs import claims, picks
+from core.jobs.dispatch import dispatch, reap, republish_all, republish_overdue
 from core.jobs.kinds import END_TRIAL, RUN_BACKTEST
 from core.jobs.models import Job, Turn
+from core.jobs.picks import WIDEST_PER_UNIT, WINDOW_PER_UNIT, Drain, Message
 from core.jobs.submit import submit_job
 from core.jobs.units import forget_units, register_units
 from core.plans import plan_of
@@ -30,9 +24,9 @@ def jobs_of(tenant: UUID, count: int) -> list[UUID]:
         return [submit_job(session, kind=RUN_BACKTEST, args={}) for _ in range(count)]
 
 
-def dispatched() -> list[Message]:
+def dispatched(drain: Drain | None = None) -> list[Message]:
     published: list[Message] = []
-    dispatch("interactive", published.extend)
+    dispatch("interactive", published.extend, drain)
     return published
 
 
@@ -60,6 +54,39 @@ def test_a_queue_gets_no_more_than_its_window() -> None:
     jobs_of(a_tenant(tier="enterprise"), 10)
     assert len(dispatched()) == WINDOW_PER_UNIT
     assert dispatched() == []
+
+
+def test_a_window_widens_to_what_the_units_do_and_no_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(picks, "MOMENT_S", 3_600.0)
+    register_units(uuid4(), {"interactive": 1})
+    tenant = a_tenant()
+    with open_platform_session() as session:
+        session.execute(update(Turn).values(cap=None))
+    jobs_of(tenant, 60)
+    drain, rounds = Drain(), []
+    while not rounds or rounds[-1]:
+        published = dispatched(drain)
+        rounds.append(len(published))
+        for message in published:
+            taken = claims.claim(tenant, message.job_id)
+            assert taken is not None
+            with claims.finishing(taken):
+                pass
+    assert rounds[:4] == [WINDOW_PER_UNIT] * 3 + [2 * WINDOW_PER_UNIT]
+    assert max(rounds) == WIDEST_PER_UNIT
+
+
+def test_a_window_is_narrow_again_a_moment_after_the_units_were_fast(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drain = Drain()
+    drain.see(0, picked=30)
+    drain.see(0, picked=0)
+    assert drain.lately() == 30
+    monkeypatch.setattr(picks, "MOMENT_S", 0.0)
+    assert drain.lately() == 0
 
 
 def test_a_tenant_gets_no_more_than_its_cap_and_the_rest_waits() -> None:

@@ -7,9 +7,10 @@ from uuid import UUID, uuid4
 import pytest
 from redis.client import PubSub
 
-from core.jobs import claims, submit
+from core.jobs import claims, events, submit
 from core.jobs.control import cancel_job, get_job
 from core.jobs.kinds import END_TRIAL, IMPORT_BARS, RUN_BACKTEST, Kind
+from core.jobs.running import perform
 from core.jobs.submit import submit_job
 from core.logging import bound
 from core.tenancy.session import open_session
@@ -35,7 +36,9 @@ def finish(tenant: UUID, job: UUID) -> None:
 @pytest.fixture
 def wake_ups(monkeypatch: pytest.MonkeyPatch) -> Iterator[PubSub]:
     """Listen to this test's calls alone: channels are shared by all of Valkey's databases."""
-    monkeypatch.setattr(submit, "WAKE_CHANNEL", f"wake:{uuid4()}")
+    here = f"wake:{uuid4()}"
+    for module in (submit, events):
+        monkeypatch.setattr(module, "WAKE_CHANNEL", here)
     with get_valkey().pubsub() as channel:
         channel.subscribe(submit.WAKE_CHANNEL)
         assert channel.get_message(timeout=5)["type"] == "subscribe"
@@ -102,6 +105,14 @@ def test_a_job_remembers_its_kinds_limits_its_time_and_who_asked() -> None:
     assert (job.queue, job.failures_allowed) == (IMPORT_BARS.queue, IMPORT_BARS.failures_allowed)
     assert (job.not_before, job.request_id, job.created_by) == (later, "r-1", tenant)
     assert claims.claim(tenant, job_id) is None, "it is not yet time"
+
+
+def test_a_job_that_ends_wakes_the_dispatcher_for_its_queue(wake_ups: PubSub) -> None:
+    tenant = a_tenant()
+    job = asked(tenant, RUN_BACKTEST)
+    heard(wake_ups, "asked")
+    perform(lambda _job: None, tenant, job)
+    assert heard(wake_ups, "ended") == ["interactive"]
 
 
 def test_a_commit_wakes_the_dispatcher_once_for_each_queue(wake_ups: PubSub) -> None:

@@ -6,16 +6,24 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import Integer, bindparam, func, select, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from core.errors import UnavailableError
+from core.ids import PLATFORM
 from core.settings import get_settings
 from core.tenancy import session as session_module
 from core.tenancy.engine import app_engine
 from core.tenancy.models import Tenant
 from core.tenancy.roles import PLATFORM_ROLE, tenant_role
-from core.tenancy.session import TenantSession, open_platform_session, open_session
+from core.tenancy.session import (
+    Opening,
+    TenantSession,
+    open_platform_session,
+    open_session,
+    opened,
+    run_as,
+)
 from tests.builders import a_tenant
 from tests.laws.isolation.planting import Connection, Firms
 from tests.programs import until
@@ -109,6 +117,31 @@ def test_a_connection_that_died_in_the_pool_is_replaced_unseen(
     as_superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [before])
     assert _who(firms.mine)[2] == [firms.mine]
     assert _backend()[0] != before
+
+
+@pytest.mark.usefixtures("one_connection")
+def test_one_statement_is_its_owners_and_survives_a_dead_connection(
+    firms: Firms, as_superuser: Connection
+) -> None:
+    before, _, _ = _backend()
+    as_superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [before])
+    who = select(func.current_user().label("who"), bindparam("n", type_=Integer).label("n"))
+    for owner, role in ((firms.mine, tenant_role(firms.mine)), (PLATFORM, PLATFORM_ROLE)):
+        (row,) = run_as(owner, who, {"n": 7})
+        assert (row.who, row.n) == (role, 7)
+        assert _backend()[1:] == ("neozork_app", '"$user", public')
+    assert _backend()[0] != before
+
+
+@pytest.mark.usefixtures("one_connection")
+def test_a_session_opens_with_a_statement_in_its_transaction(
+    firms: Firms, as_superuser: Connection
+) -> None:
+    before, _, _ = _backend()
+    as_superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [before])
+    opening = Opening(select(func.pg_current_xact_id().label("number")), {})
+    with open_session(firms.mine, opening) as session:
+        assert opened(session)[0].number == session.scalar(select(func.pg_current_xact_id()))
 
 
 @pytest.mark.usefixtures("one_connection")

@@ -17,6 +17,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from core.jobs import broker, claims, dispatch, submit
+from core.jobs.models import Job
 
 POINTS = (
     "submit.before_commit",
@@ -31,7 +32,6 @@ POINTS = (
 )
 ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 _arrivals: Counter[str] = Counter()
-_thread = threading.local()
 
 
 def reached(point: str) -> None:
@@ -63,28 +63,18 @@ def install() -> None:
 
 def switch_fence_off() -> None:
     """Let every worker write what it likes: the control that shows what the fence is for."""
-    real = claims._fenced
-
-    def unfenced(session: Session, taken: Any, statement: Any, *values: Any) -> None:
-        ends = statement is claims._SUCCEED
-        real(session, taken, claims._ROW.values(status="succeeded") if ends else statement, *values)
-
-    claims._fenced = unfenced
-
-
-def _operation(session: Session) -> str | None:
-    return session.info.get("operation") or getattr(_thread, "operation", None)
+    claims._SUCCEED = claims._ROW.values(status="succeeded").returning(Job.id)
 
 
 def _before_commit(session: Session) -> None:
-    operation = _operation(session)
+    operation = session.info.get("operation")
     if operation:
         session.flush()
         reached(f"{operation}.before_commit")
 
 
 def _after_commit(session: Session) -> None:
-    operation = _operation(session)
+    operation = session.info.get("operation")
     if operation:
         reached(f"{operation}.after_commit")
 
@@ -100,15 +90,15 @@ def _mark_submitting() -> None:
 
 
 def _mark_picking() -> None:
-    real = dispatch._pick
+    real = dispatch.pick
 
-    def pick(session: Session, queue: str, room: int) -> Any:
-        picked = real(session, queue, room)
+    def pick(session: Session, *asked: Any, **more: Any) -> Any:
+        picked = real(session, *asked, **more)
         if picked:
             session.info["operation"] = "dispatch"
         return picked
 
-    dispatch._pick = pick
+    dispatch.pick = pick
 
 
 def _mark_publishing() -> None:
@@ -123,16 +113,18 @@ def _mark_publishing() -> None:
 
 
 def _mark_claiming() -> None:
-    real = claims.claim
+    real = claims.run_as
 
-    def claim(*asked: Any) -> Any:
-        _thread.operation = "claim"
-        try:
-            return real(*asked)
-        finally:
-            _thread.operation = None
+    def run_as(tenant_id: Any, statement: Any, values: Any) -> Any:
+        if statement is not claims._CLAIM:
+            return real(tenant_id, statement, values)
+        # One round trip: before its commit is before it is sent.
+        reached("claim.before_commit")
+        answer = real(tenant_id, statement, values)
+        reached("claim.after_commit")
+        return answer
 
-    claims.claim = claim
+    claims.run_as = run_as
 
 
 def _mark_finishing() -> None:

@@ -15,7 +15,7 @@ def _shorten_times() -> None:
         (running, "RENEW_EVERY_S", 0.4),
         (dispatch, "DEADLINE", timedelta(seconds=0.5)),
         (dispatch, "LONGEST_DEADLINE", timedelta(seconds=1)),
-        (dispatch, "UNITS_FORGOTTEN_AFTER", timedelta(minutes=5)),
+        (picks, "UNITS_FORGOTTEN_AFTER", timedelta(minutes=5)),
         (session, "IDLE_IN_TRANSACTION_MS", 1_500),
         (running, "FINISH_WITHIN_S", float(os.environ.get("FINISH_WITHIN_S", "8"))),
     ):
@@ -28,7 +28,7 @@ try:
     import fail_points
     import fault_kinds
 
-    from core.jobs import claims, dispatch, running
+    from core.jobs import claims, dispatch, picks, running
     from core.tenancy import session
 
     _shorten_times()

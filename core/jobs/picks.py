@@ -1,0 +1,196 @@
+"""Choosing what to hand out next: in turn by tenant, at most a cap each, at most a window.
+
+The window of a queue is three jobs a unit, so that whoever comes next waits for few of another
+tenant's; units that do more than that between two rounds get what they do in a moment.
+"""
+
+import time
+from collections import deque
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import (
+    CTE,
+    BindParameter,
+    Integer,
+    Interval,
+    Select,
+    String,
+    bindparam,
+    func,
+    literal,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.orm import aliased
+
+from core.jobs.models import Job, Turn, Unit
+from core.plans import Queue
+from core.tenancy.session import Opening, PlatformSession
+
+WINDOW_PER_UNIT = 3
+WIDEST_PER_UNIT = 16
+MOMENT_S = 0.05
+UNITS_FORGOTTEN_AFTER = timedelta(seconds=10)
+_LOCK = 0x64697370  # "disp"
+
+
+class Message(NamedTuple):
+    """A hint to a worker that a job waits."""
+
+    tenant_id: UUID
+    job_id: UUID
+    kind: str
+    queue: str
+
+
+class Drain:
+    """What left a queue's window within the last moment, as one dispatcher saw it."""
+
+    def __init__(self) -> None:
+        self._left: deque[tuple[float, int]] = deque()
+        self._in_flight = 0
+
+    def lately(self) -> int:
+        """Answer how many jobs ended within the last moment, as far as was seen."""
+        while self._left and self._left[0][0] < time.monotonic() - MOMENT_S:
+            self._left.popleft()
+        return sum(count for _, count in self._left)
+
+    def see(self, in_flight: int, picked: int) -> None:
+        """Take note of how many were in flight before a pick, and how many it added."""
+        self._left.append((time.monotonic(), max(self._in_flight - in_flight, 0)))
+        self._in_flight = in_flight + picked
+
+
+def alone(queue: Queue) -> Opening:
+    """Answer what a picking transaction opens with: `alone` where nobody else picks there.
+
+    A statement of its own: the pick must see what the one before it committed.
+    """
+    return Opening(_ALONE, {"picked_queue": queue})
+
+
+_ALONE = select(
+    func.pg_try_advisory_xact_lock(
+        literal_column(str(_LOCK)), func.hashtext(bindparam("picked_queue", type_=String))
+    ).label("alone")
+)
+
+
+def pick(
+    session: PlatformSession, queue: Queue, drain: Drain, *, deadline: timedelta
+) -> list[Message]:
+    """Pick the first job of each tenant in turn, then the second of each, up to the room."""
+    values = {
+        "picked_queue": queue,
+        "forgotten_after": UNITS_FORGOTTEN_AFTER,
+        "lately": drain.lately(),
+        "deadline": deadline,
+    }
+    rows = session.execute(_pick_statement(), values).all()
+    picked = [Message(*row[1:]) for row in rows if row.id is not None]
+    drain.see(rows[0].in_flight, len(picked))
+    return picked
+
+
+@lru_cache(maxsize=1)
+def _pick_statement() -> Select[Any]:
+    now = func.clock_timestamp()
+    queue = bindparam("picked_queue", type_=String)
+    room = _room(queue)
+    chosen = _chosen(queue, room)
+    picked = (
+        update(Job)
+        .where(Job.id == chosen.c.id, Job.status == "queued")
+        .values(
+            status="dispatched",
+            dispatched_at=now,
+            deadline_at=now + bindparam("deadline", type_=Interval),
+            publishes=1,
+        )
+        .returning(Job.tenant_id, Job.id, Job.kind, Job.queue)
+        .cte("picked")
+    )
+    moved = (
+        update(Turn)
+        .where(Turn.queue == queue, Turn.tenant_id.in_(select(picked.c.tenant_id)))
+        .values(last_pick=now)
+        .cte("moved")
+    )
+    return (
+        select(room.c.in_flight, picked.c.tenant_id, picked.c.id, picked.c.kind, picked.c.queue)
+        .select_from(room)
+        .outerjoin(picked, literal(value=True))
+        .add_cte(moved)
+    )
+
+
+def _room(queue: BindParameter[str]) -> CTE:
+    """Count what is `in_flight` in a queue, and the `room` that its units' window leaves."""
+    alive = Unit.seen_at > func.clock_timestamp() - bindparam("forgotten_after", type_=Interval)
+    units = (
+        select(func.coalesce(func.sum(Unit.units), 0))
+        .where(Unit.queue == queue, alive)
+        .scalar_subquery()
+    )
+    in_flight = (
+        select(func.count())
+        .where(Job.queue == queue, Job.status.in_(("dispatched", "running")))
+        .scalar_subquery()
+    )
+    seen = select(units.label("units"), in_flight.label("in_flight")).subquery("seen")
+    drained = func.least(bindparam("lately", type_=Integer), seen.c.units * WIDEST_PER_UNIT)
+    window = func.greatest(seen.c.units * WINDOW_PER_UNIT, drained)
+    room = func.greatest(window - seen.c.in_flight, 0, type_=Integer)
+    return select(seen.c.in_flight, room.label("room")).cte("room")
+
+
+def _chosen(queue: BindParameter[str], room: CTE) -> CTE:
+    """Choose the ids of the jobs to dispatch next, as a CTE with the column `id`."""
+    space = select(room.c.room).scalar_subquery()
+    flying = aliased(Job)
+    in_flight = (
+        select(func.count(flying.id))
+        .where(
+            flying.queue == queue,
+            flying.tenant_id == Turn.tenant_id,
+            flying.status.in_(("dispatched", "running")),
+        )
+        .correlate(Turn)
+        .scalar_subquery()
+    )
+    turn = (
+        select(
+            Turn.tenant_id,
+            Turn.last_pick,
+            func.least(Turn.cap - in_flight, space, type_=Integer).label("free"),
+        )
+        # Nothing is counted and sought where there is no room.
+        .where(Turn.queue == queue, Turn.held.is_(False), space > 0)
+        .cte("turn")
+    )
+    waiting = (
+        select(Job.id, func.row_number().over(order_by=(Job.not_before, Job.id)).label("place"))
+        .where(
+            Job.queue == queue,
+            Job.tenant_id == turn.c.tenant_id,
+            Job.status == "queued",
+            Job.not_before <= func.clock_timestamp(),
+        )
+        .order_by(Job.not_before, Job.id)
+        .limit(func.greatest(turn.c.free, 0))
+        .correlate(turn)
+        .lateral("waiting")
+    )
+    return (
+        select(waiting.c.id)
+        .select_from(turn)
+        .join(waiting, literal(value=True))
+        .order_by(waiting.c.place, turn.c.last_pick, turn.c.tenant_id)
+        .limit(space)
+        .cte("chosen")
+    )
