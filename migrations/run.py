@@ -5,6 +5,7 @@ tenant is one transaction. Connects as the owner (`DATABASE_URL`).
 """
 
 import io
+import logging
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -228,6 +229,8 @@ def _release_tenant_tree(connection: Connection) -> str:
 def main() -> int:
     """Migrate and answer the exit status: 1 where a tenant stayed behind."""
     configure_logging(get_settings(), "migrate")
+    # It tells of a rendering as of an upgrade, each time.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         outcome = migrate()
     except (NeozorkError, DBAPIError) as error:

@@ -12,6 +12,7 @@ from core.cli import tenants
 from core.cli.backtest import backtest
 from core.cli.demo import demo
 from core.errors import InvalidInputError, NeozorkError
+from core.settings import get_settings
 
 
 class _Commands(click.Group):
@@ -34,7 +35,8 @@ def main() -> None:
 
 
 def _become(module: str, *arguments: str) -> NoReturn:
-    """Become another process of the platform."""
+    """Become another process of the platform, once the settings that it reads are sound."""
+    get_settings()
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
 
@@ -65,7 +67,13 @@ def schedule() -> None:
 
 
 @main.command()
-@click.option("--port", default=8000, show_default=True, help="Where the API answers; 0: any.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8000,
+    show_default=True,
+    help="Where the API answers; 0: any.",
+)
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from core.errors import NeozorkError
-from core.jobs.events import announce
+from core.jobs.events import announce, job_event
 from core.jobs.models import WAITING, Job
 from core.tenancy.session import (
     Opening,
@@ -105,7 +105,7 @@ def fail(taken: Claim, problem: dict[str, Any], *, again: bool) -> None:
             status = _wait_again(session, taken, not_before=back_off(Job.failures), **blame)
         else:
             status = _end(session, taken, "failed", **blame)
-    announce_status(taken, status)
+    announce_status(taken, status, error=problem)
 
 
 def give_back(taken: Claim) -> None:
@@ -127,18 +127,8 @@ def back_off(failures: InstrumentedAttribute[int]) -> ColumnElement[Any]:
 
 def announce_status(taken: Claim, status: str, *, wake: str | None = None, **more: Any) -> None:
     """Tell the tenant's listeners what became of a job, and wake the dispatcher for a queue."""
-    announce(
-        taken.tenant_id,
-        "job",
-        {
-            "id": str(taken.id),
-            "kind": taken.kind,
-            "status": status,
-            "attempt": taken.attempt,
-            **more,
-        },
-        wake=wake,
-    )
+    told = job_event(taken.id, taken.kind, status, attempt=taken.attempt, **more)
+    announce(taken.tenant_id, "job", told, wake=wake)
 
 
 def _wait_again(session: TenantSession | PlatformSession, taken: Claim, **changed: Any) -> str:

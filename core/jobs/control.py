@@ -93,6 +93,7 @@ def retry_job(session: TenantSession, job_id: UUID) -> Job:
             progress=0.0,
             message=None,
             error=None,
+            started_at=None,
             not_before=func.clock_timestamp(),
             finished_at=None,
         )
@@ -119,7 +120,7 @@ def retry_job(session: TenantSession, job_id: UUID) -> Job:
 def announce_job(job: Job) -> None:
     """Tell the tenant's listeners how a job stands, after the commit that changed it."""
     taken = Claim(job.id, job.tenant_id, job.kind, job.args, job.attempt, job.request_id)
-    announce_status(taken, job.status, progress=job.progress)
+    announce_status(taken, job.status, progress=job.progress, message=job.message)
 
 
 def job_document(job: Job) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def reap() -> int:
         return 0
     for row in rows:
         taken = claims.Claim(row.id, row.tenant_id, row.kind, row.args, row.attempt, None)
-        claims.announce_status(taken, row.status)
+        claims.announce_status(taken, row.status, error=_WORKER_DIED)
     return len(rows)
 
 

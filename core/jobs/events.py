@@ -43,6 +43,12 @@ _ANNOUNCE = """
 """
 
 
+def job_event(job_id: UUID, kind: str, status: str, *, attempt: int, **more: Any) -> dict[str, Any]:
+    """Answer what listeners are told of a job: the parts of its document that change."""
+    told = {"id": str(job_id), "kind": kind, "status": status, "attempt": attempt}
+    return {**told, "progress": 0.0, "message": None, "error": None, **more}
+
+
 def announce(tenant_id: UUID, name: str, data: dict[str, Any], *, wake: str | None = None) -> None:
     """Append an event to the tenant's stream and wake its listeners; failing is no error.
 

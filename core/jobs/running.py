@@ -44,6 +44,7 @@ class RunningJob:
         self.message: str | None = None
         self.stop_at = time.monotonic() + KINDS[taken.kind].time_limit_s
         self.renewed_at = time.monotonic()
+        self.kept: tuple[float, str | None] = (self.fraction, self.message)
         self._announced_at = 0.0
 
     def checkpoint(self) -> None:
@@ -54,9 +55,10 @@ class RunningJob:
     def progress(self, fraction: float, message: str) -> None:
         """Tell how far the job is, 0…1, and what it does; also a checkpoint."""
         self.checkpoint()
+        new = message != self.message
         self.fraction, self.message = fraction, message
         now = time.monotonic()
-        if now - self._announced_at >= _ANNOUNCE_EVERY_S:
+        if new or now - self._announced_at >= _ANNOUNCE_EVERY_S:
             self._announced_at = now
             claims.announce_status(
                 self.claim, "running", progress=round(fraction, 4), message=message
@@ -154,6 +156,12 @@ def _keep_beating() -> None:
                 _beat(job)
 
 
+def _is_due(job: RunningJob) -> bool:
+    """Tell whether the row is to be renewed: it is time, or it shows a progress of before."""
+    late = time.monotonic() - job.renewed_at >= RENEW_EVERY_S
+    return late or job.kept != (job.fraction, job.message)
+
+
 def _beat(job: RunningJob) -> None:
     """Renew a running job's lease where it is time; end the unit where it cannot be stopped.
 
@@ -164,8 +172,9 @@ def _beat(job: RunningJob) -> None:
         if time.monotonic() > job.stop_at:
             _record(job, _too_long(job), again=False)
             job.lost.set()
-        elif time.monotonic() - job.renewed_at >= RENEW_EVERY_S:
-            claims.renew(job.claim, job.fraction, job.message)
+        elif _is_due(job):
+            job.kept = (job.fraction, job.message)
+            claims.renew(job.claim, *job.kept)
             job.renewed_at = time.monotonic()
         elif not claims.holds(job.claim):
             job.lost.set()

@@ -12,13 +12,16 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.ids import PLATFORM
-from core.jobs.events import WAKE_CHANNEL
+from core.jobs.events import WAKE_CHANNEL, announce, job_event
 from core.jobs.kinds import Kind
 from core.jobs.models import Job
 from core.tenancy.session import PlatformSession, TenantSession
 from core.valkey import get_valkey
 
 _TO_WAKE = "queues_to_wake"
+_TO_TELL = "jobs_to_tell_of"
+# A listener that hears of a hundred new jobs at once looks at the list for the rest.
+_TOLD_AT_ONCE = 100
 
 
 def submit_job(
@@ -52,6 +55,8 @@ def submit_job(
     while True:
         inserted: UUID | None = session.scalar(_INSERT, values)
         if inserted is not None:
+            told = job_event(inserted, kind.name, "queued", attempt=0)
+            session.info.setdefault(_TO_TELL, []).append((tenant_id, told))
             return inserted
         known: UUID | None = session.scalar(_same_work(tenant_id, kind, key))
         if known is not None:
@@ -95,6 +100,9 @@ def wake_after_commit(session: TenantSession | PlatformSession, queue: str) -> N
 def _wake(session: Session) -> None:
     # A savepoint's release is announced as a commit too.
     if not session.in_nested_transaction():
+        # Told before it is handed out, so that nobody hears of its start first.
+        for tenant_id, told in session.info.pop(_TO_TELL, ())[:_TOLD_AT_ONCE]:
+            announce(tenant_id, "job", told)
         for queue in session.info.pop(_TO_WAKE, ()):
             wake_dispatcher(queue)
 

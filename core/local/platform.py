@@ -25,10 +25,12 @@ from core.local.secrets import kept_secret
 from core.local.valkey import LocalValkey
 from core.logging import get_logger
 from core.processes import Program, Supervisor
+from core.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 _READY_WITHIN_S = 60.0
 _LOCK = "lock"
+SETTINGS_FILE = "settings.env"
 log = get_logger(__name__)
 
 
@@ -79,6 +81,11 @@ def run_platform(*, port: int, data: Path | None) -> int:
         if not platform.supervisor.stopping:
             print(f"ready {platform.url}", flush=True)
             print(f"logs  {platform.data}/logs   (Ctrl-C stops)", flush=True)
+            print(
+                f'other commands: NEOZORK_ENV_FILE="{platform.data}/{SETTINGS_FILE}" '
+                ".venv/bin/neozork tenant set …",
+                flush=True,
+            )
         platform.supervisor.run(platform.mend_servers)
     return 0
 
@@ -103,8 +110,11 @@ def open_platform(
         servers: list[LocalPostgres | LocalValkey] = []
         try:
             environment = _environment(data, port, honour_environment=honour_environment)
+            _refuse_taken_port(environment["HOST"], int(environment["PORT"]))
             _start_servers(account, data, sockets, environment, servers)
-            (data / "logs").mkdir(exist_ok=True)
+            for folder in ("logs", "blobs", "cache"):
+                (data / folder).mkdir(mode=0o700, exist_ok=True)
+            _write_settings(data / SETTINGS_FILE, environment)
             programs = dict(_procfile())
             _release(programs.pop("release"), environment, data)
             supervisor = Supervisor(
@@ -119,6 +129,7 @@ def open_platform(
             finally:
                 supervisor.stop_all()
         finally:
+            (data / SETTINGS_FILE).unlink(missing_ok=True)
             for server in reversed(servers):
                 server.stop()
 
@@ -161,6 +172,29 @@ def _environment(data: Path, port: int, *, honour_environment: bool) -> dict[str
         environment.setdefault("STORAGE_URL", f"file://{data}/blobs")
     environment.setdefault("WORKER_CACHE_DIR", str(data / "cache"))
     return environment
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"Nothing can listen on {host}:{port}: {error.strerror}. Take another port: "
+                "make up PORT=8001, or --port 8001."
+            ) from None
+
+
+def _write_settings(path: Path, environment: dict[str, str]) -> None:
+    """Write what other commands need to reach this platform, for its owner alone to read."""
+    lines = [
+        f"{name.upper()}='{environment[name.upper()]}'\n"
+        for name in Settings.model_fields
+        if name.upper() in environment
+    ]
+    path.touch(mode=0o600)
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def _dotenv(path: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from tests.faults.stage import Stage
 from tests.faults.startup.fault_kinds import TABLES
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def looking(database: str) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
     with _superuser(database) as connection:
         connection.execute(TABLES)

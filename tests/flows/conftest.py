@@ -7,7 +7,7 @@ from core.local.account import Account
 from core.local.platform import Platform, open_platform
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def platform() -> Iterator[Platform]:
     """The whole platform, running; its firms share nothing."""
     folder = Account.current().fresh_folder("j-")

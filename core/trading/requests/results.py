@@ -72,10 +72,16 @@ def trades_as_csv(lines: bytes) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=TRADE_COLUMNS)
     writer.writeheader()
-    writer.writerows(trades)
+    writer.writerows(trade | {"symbol": _as_text(trade["symbol"])} for trade in trades)
     return text.getvalue()
 
 
+def _as_text(cell: str) -> str:
+    """Answer a cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+_FORMULA = ("=", "+", "-", "@")
 TRADE_COLUMNS = (
     "symbol",
     "side",

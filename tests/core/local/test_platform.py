@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -142,13 +143,12 @@ def test_when_killed_it_takes_all_it_started_along(data: Path) -> None:
 
 @contextmanager
 def up(data: Path) -> Iterator[Up]:
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("DATABASE_", "APP_DATABASE_", "REDIS_"))
-    }
     process = subprocess.Popen(
-        command(data), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command(data),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=bare_environment(),
     )
     try:
         assert process.stdout is not None
@@ -158,6 +158,11 @@ def up(data: Path) -> Iterator[Up]:
     finally:
         process.terminate()
         process.communicate(timeout=PATIENCE_S)
+
+
+def bare_environment() -> dict[str, str]:
+    ours = ("DATABASE_", "APP_DATABASE_", "REDIS_", "NEOZORK_", "STORAGE_", "JWT_", "RESULT_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def command(data: Path) -> list[str]:
@@ -199,3 +204,37 @@ def started_sockets(command_lines: Iterable[str]) -> Iterator[Path]:
         for argument in line.split("\0"):
             if argument.startswith("unix_socket_directories="):
                 yield Path(argument.partition("=")[2])
+
+
+def test_a_taken_port_is_refused_by_its_number(data: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        asked = [sys.executable, "manage.py", "up", "--port", port, "--data", str(data)]
+        refused = subprocess.run(
+            asked, check=False, capture_output=True, text=True, timeout=PATIENCE_S
+        )
+    assert refused.returncode == 2
+    assert port in refused.stderr
+    assert refused.stdout == ""
+
+
+def test_other_commands_reach_it_by_the_settings_that_it_wrote(data: Path) -> None:
+    with up(data):
+        path = data / "settings.env"
+        assert path.stat().st_mode & 0o077 == 0
+        made = subprocess.run(
+            [
+                *(sys.executable, "manage.py", "tenant", "create", "--name", "By Hand"),
+                *("--subdomain", "by-hand", "--admin-email", "ada@byhand.example.com"),
+            ],
+            env=bare_environment() | {"NEOZORK_ENV_FILE": str(path)},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+        assert made.returncode == 0, made.stderr
+        assert '"status": "trialing"' in made.stdout
+    assert not path.exists()

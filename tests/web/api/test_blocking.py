@@ -42,3 +42,15 @@ def test_on_the_loop_the_same_call_would_stop_everybody() -> None:
 
 def test_without_gevent_a_call_is_a_call() -> None:
     assert off_loop(Path, "x") == Path("x")
+
+
+def test_under_gevent_what_is_raised_reaches_the_caller_and_is_not_printed() -> None:
+    program = (
+        "import gevent.monkey\ngevent.monkey.patch_all()\n"
+        "from web.api.blocking import off_loop\n"
+        "try:\n    off_loop(int, 'x')\nexcept ValueError:\n    print('raised')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert (done.stdout, done.stderr) == ("raised\n", "")

@@ -62,3 +62,10 @@ def test_a_part_that_is_not_there_yet_is_told_from_one_that_is_lost() -> None:
     with pytest.raises(NotFoundError) as raised:
         read_part(store, TENANT, "ab", "trades.jsonl")
     assert raised.value.instance_code == "result_lost"
+
+
+@pytest.mark.parametrize("symbol", ["=cmd|calc!A1", "+1", "-1", "@SUM(A1)"])
+def test_no_cell_of_the_csv_is_a_formula(symbol: str) -> None:
+    line = json.dumps({"symbol": symbol, "pnl": -1.5}).encode()
+    rows = list(csv.DictReader(io.StringIO(trades_as_csv(line))))
+    assert (rows[0]["symbol"], rows[0]["pnl"]) == (f"'{symbol}", "-1.5")
