@@ -60,7 +60,7 @@ def match_header(names: Sequence[str], faults: FileFaults) -> Header:
                 "/header",
                 "missing_column",
                 f"No column is named {wanted}.",
-                "The first line must name time, open, high, low, close and volume; time may also "
-                "be called timestamp, date or datetime.",
+                "The first line must name time, open, high, low and close, and may name volume; "
+                "time may also be called timestamp, date or datetime.",
             )
     return Header(positions, tuple(ignored))
