@@ -3,15 +3,16 @@
 import json
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn
 
 import flask_smorest
 import marshmallow
-from flask import Request
+from flask import Request, Response
 from webargs import core as webargs
 from webargs.flaskparser import FlaskParser, is_json_request
 from werkzeug.datastructures import CombinedMultiDict
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
 from core.errors import Fault, InvalidInputError
 
@@ -41,8 +42,15 @@ class StrictParser(FlaskParser):
         return read_json(body)
 
     def load_upload(self, req: Request, schema: marshmallow.Schema) -> Any:
-        """Answer a form's fields and files together."""
-        return self._makeproxy(CombinedMultiDict([req.form, req.files]), schema)
+        """Answer a form's fields and files together; one that was cut in the middle is 400."""
+        try:
+            sent: CombinedMultiDict[str, Any] = CombinedMultiDict([req.form, req.files])
+        except InvalidInputError as error:
+            status = HTTPStatus.BAD_REQUEST
+            problem = json.dumps(error.problem() | {"status": status})
+            answer = Response(problem, status, content_type="application/problem+json")
+            raise HTTPException(response=answer) from error
+        return self._makeproxy(sent, schema)
 
     def pre_load(
         self, location_data: Any, *, schema: marshmallow.Schema, req: Request, location: str
