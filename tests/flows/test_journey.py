@@ -232,7 +232,12 @@ def test_an_upload_that_is_cut_in_the_middle_leaves_nothing(
 ) -> None:
     log = platform.data / "logs" / "web.log"
     before = log.stat().st_size
-    send_half(platform, firm, framing)
+    head, _, body = send_half(platform, firm, framing).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\ncontent-type: application/problem+json\r\n" in head.lower() + b"\r\n"
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (400, "incomplete_upload")
+    assert (" of 300000 bytes came" in problem["detail"]) == (framing == "length")
 
     def answered() -> bool:
         lines = log.read_text()[before:].splitlines()
@@ -246,7 +251,8 @@ def test_an_upload_that_is_cut_in_the_middle_leaves_nothing(
     assert not list((platform.data / "blobs" / tenant).rglob("*"))
 
 
-def send_half(platform: Platform, firm: Firm, framing: str) -> None:
+def send_half(platform: Platform, firm: Firm, framing: str) -> bytes:
+    """Send the first half of an upload, no more, and answer all that comes back."""
     part = 'Content-Disposition: form-data; name="file"; filename="a.csv"'
     fields = "".join(
         f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
@@ -257,7 +263,7 @@ def send_half(platform: Platform, firm: Firm, framing: str) -> None:
     head = (
         "POST /api/v1/trading/data/ HTTP/1.1\r\nHost: localhost\r\n"
         f"Authorization: {firm.client.headers['Authorization']}\r\n"
-        f"Content-Type: multipart/form-data; boundary=b\r\n{length}\r\n\r\n"
+        f"Content-Type: multipart/form-data; boundary=b\r\n{length}\r\nConnection: close\r\n\r\n"
     ).encode()
     if framing == "chunked":
         body = f"{len(body) + 5:x}\r\n".encode() + body
@@ -265,4 +271,4 @@ def send_half(platform: Platform, firm: Firm, framing: str) -> None:
     with socket.create_connection((address.hostname, address.port), PATIENCE_S) as connection:
         connection.sendall(head + body)
         connection.shutdown(socket.SHUT_WR)
-        connection.recv(1)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))

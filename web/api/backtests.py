@@ -72,6 +72,9 @@ class BacktestSchema(ListedBacktest):
     error = fields.Dict(allow_none=True)
     settings = fields.Dict(required=True)
     signature = fields.String(allow_none=True, metadata={"description": "Ed25519, hex."})
+    public_key = fields.String(
+        allow_none=True, metadata={"description": "What the signature is checked with, hex."}
+    )
     result = fields.Dict(allow_none=True, metadata={"description": "The result document."})
 
 

@@ -46,6 +46,7 @@ _STATUS: dict[type[NeozorkError], HTTPStatus] = {
 _STATUS_BY_CODE = {
     "tenant_not_specified": HTTPStatus.BAD_REQUEST,
     "malformed_json": HTTPStatus.BAD_REQUEST,
+    "incomplete_upload": HTTPStatus.BAD_REQUEST,
 }
 
 

@@ -41,8 +41,9 @@ class StrictParser(FlaskParser):
         return read_json(body)
 
     def load_upload(self, req: Request, schema: marshmallow.Schema) -> Any:
-        """Answer a form's fields and files together."""
-        return self._makeproxy(CombinedMultiDict([req.form, req.files]), schema)
+        """Answer a form's fields and files together; one that was cut in the middle raises."""
+        sent: CombinedMultiDict[str, Any] = CombinedMultiDict([req.form, req.files])
+        return self._makeproxy(sent, schema)
 
     def pre_load(
         self, location_data: Any, *, schema: marshmallow.Schema, req: Request, location: str

@@ -23,3 +23,13 @@ def is_signed_by(document: bytes, signature: str, key: Ed25519PublicKey) -> bool
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def public_key_hex(key: Ed25519PrivateKey) -> str:
+    """Answer the raw public half of a key, in hex: what its signatures are checked with."""
+    return key.public_key().public_bytes_raw().hex()
+
+
+def read_public_key(text: str) -> Ed25519PublicKey:
+    """Answer the key that `public_key_hex` wrote; ValueError for what is none."""
+    return Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))

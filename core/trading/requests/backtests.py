@@ -14,9 +14,11 @@ from core.errors import ConflictError, Fault, InvalidInputError, NotFoundError
 from core.jobs.kinds import RUN_BACKTEST
 from core.jobs.models import Job
 from core.jobs.submit import submit_job
+from core.settings import get_settings
 from core.tenancy.pages import Page, read_page
 from core.tenancy.session import TenantSession
 from core.trading.backtest.settings import Costs, Profile, Settings, settings_faults
+from core.trading.backtest.signing import public_key_hex, signing_key
 from core.trading.models import Backtest, BarSet, Strategy
 from core.trading.requests.strategies import current_version
 from core.trading.strategy.parameters import resolve_params
@@ -118,9 +120,14 @@ def get_backtest(session: TenantSession, backtest_id: UUID) -> tuple[dict[str, A
             "error": job.error if job and job.status == "failed" else None,
             "settings": backtest.settings,
             "signature": backtest.signature,
+            "public_key": _public_key() if backtest.signature else None,
         },
         backtest.document,
     )
+
+
+def _public_key() -> str:
+    return public_key_hex(signing_key(get_settings().required("result_signing_key")))
 
 
 def find_backtest(session: TenantSession, backtest_id: UUID) -> Backtest:

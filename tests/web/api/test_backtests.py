@@ -1,12 +1,16 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
 import pytest
+import rfc8785
 from flask.testing import FlaskClient
 
 from core.storage.installed import installed_store
@@ -68,6 +72,7 @@ def test_a_backtest_is_queued_and_its_result_served_as_it_was_signed(
     path = BACKTESTS + answer.json["id"]
     before = client.get(path).json
     assert (before["status"], before["result"], before["result_id"]) == ("queued", None, None)
+    assert (before["signature"], before["public_key"]) == (None, None)
     do_jobs(tenant)
     done = client.get(path)
     assert (done.json["status"], done.json["progress"]) == ("succeeded", 1.0)
@@ -75,6 +80,24 @@ def test_a_backtest_is_queued_and_its_result_served_as_it_was_signed(
     assert done.json["result"]["summary"]["verdict"] == "untested"
     assert len(done.json["signature"]) == 128
     assert done.json["settings"]["params"] == {"fast_n": 4}
+
+
+@pytest.mark.parametrize("cash", [12_345.678, 1e15])
+def test_a_served_answer_is_verified_offline_and_its_result_is_in_canonical_form(
+    client: FlaskClient, tenant: UUID, data: str, tmp_path: Path, cash: float
+) -> None:
+    made = a_backtest(client, tenant, data_id=data, cash=cash)
+    served = client.get(BACKTESTS + made).data
+    signed = served.partition(b'"result": ')[2].removesuffix(b"}")
+    assert rfc8785.dumps(json.loads(signed, parse_int=float)) == signed
+    (tmp_path / "whole.json").write_bytes(served)
+    pnl = signed.partition(b'"pnl":')[2].partition(b",")[0]
+    changed = pnl[:-1] + (b"1" if pnl[-1:] != b"1" else b"2")
+    (tmp_path / "changed.json").write_bytes(served.replace(pnl, changed, 1))
+    key = json.loads(served)["public_key"]
+    for name, status in (("whole", 0), ("changed", 1)):
+        command = ["manage", "verify", str(tmp_path / f"{name}.json"), "--public-key", key]
+        assert subprocess.run([sys.executable, "-m", *command], check=False).returncode == status
 
 
 @pytest.mark.parametrize("part", ["series", "trades"])
