@@ -99,12 +99,17 @@ def wake_after_commit(session: TenantSession | PlatformSession, queue: str) -> N
 
 def _wake(session: Session) -> None:
     # A savepoint's release is announced as a commit too.
-    if not session.in_nested_transaction():
-        # Told before it is handed out, so that nobody hears of its start first.
-        for tenant_id, told in session.info.pop(_TO_TELL, ())[:_TOLD_AT_ONCE]:
-            announce(tenant_id, "job", told)
-        for queue in session.info.pop(_TO_WAKE, ()):
-            wake_dispatcher(queue)
+    if session.in_nested_transaction():
+        return
+    queues = sorted(session.info.pop(_TO_WAKE, ()))
+    told = session.info.pop(_TO_TELL, ())[:_TOLD_AT_ONCE]
+    # Told before it is handed out, so that nobody hears of its start first.
+    for tenant_id, event_data in told[:-1]:
+        announce(tenant_id, "job", event_data)
+    for tenant_id, event_data in told[-1:]:
+        announce(tenant_id, "job", event_data, wake=queues.pop() if queues else None)
+    for queue in queues:
+        wake_dispatcher(queue)
 
 
 def wake_dispatcher(queue: str) -> None:
