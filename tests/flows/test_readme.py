@@ -1,3 +1,4 @@
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ def test_the_first_session_works_as_it_is_written(platform: Platform, tmp_path: 
     lines = first_session()
     assert "API=http://localhost:8000/api/v1" in lines
     script = lines.replace("http://localhost:8000", platform.url)
-    script = script.replace(".venv/bin/python", sys.executable)
+    script = script.replace(".venv/bin/python", shlex.quote(sys.executable))
     script = script.replace("> AAPL.csv", f"> {tmp_path}/AAPL.csv").replace(
         "file=@AAPL.csv", f"file=@{tmp_path}/AAPL.csv"
     )
