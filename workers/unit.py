@@ -47,7 +47,6 @@ def main(queue: str) -> int:
     stop.wait()
     worker.stop(int(running.FINISH_WITHIN_S * 1_000))
     running.give_back_unfinished()
-    worker.broker.close()
     return 0
 
 

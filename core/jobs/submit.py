@@ -2,12 +2,12 @@
 
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import redis
 import structlog
-from sqlalchemy import DateTime, bindparam, event, func, select
+from sqlalchemy import DateTime, Table, bindparam, event, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -68,7 +68,8 @@ _GIVEN = (
     *("request_id", "created_by"),
 )
 _INSERT = (
-    insert(Job)
+    # Of the table, not the class: the ORM's bulk insert costs half as much again.
+    insert(cast(Table, Job.__table__))
     .values(
         {name: bindparam(f"given_{name}") for name in _GIVEN}
         | {

@@ -3,7 +3,7 @@
 import pytest
 
 from core.jobs import control
-from core.jobs.broker import get_broker, publish
+from core.jobs.broker import count_messages, publish
 from core.jobs.picks import Message
 from core.jobs.submit import submit_job
 from core.tenancy.session import open_platform_session, open_session
@@ -19,8 +19,8 @@ def message_of(stage: Stage, job: object) -> Message:
     return Message(stage.tenant, job, EFFECT.name, QUEUE)
 
 
-def until_consumed() -> None:
-    until(lambda: get_broker().do_qsize(QUEUE) == 0, "the messages to be consumed")
+def until_taken() -> None:
+    until(lambda: count_messages(QUEUE) == 0, "the messages to be taken")
 
 
 def test_a_message_before_the_submissions_commit_is_not_lost(stage: Stage) -> None:
@@ -28,7 +28,7 @@ def test_a_message_before_the_submissions_commit_is_not_lost(stage: Stage) -> No
     with open_session(stage.tenant) as session:
         job = submit_job(session, kind=EFFECT, args={})
         publish([message_of(stage, job)])
-        until_consumed()
+        until_taken()
         assert stage.statuses() == []
     stage.dispatcher()
     stage.assert_each_effect_once([job])
@@ -55,12 +55,14 @@ def test_a_claim_waits_for_the_dispatchers_commit(stage: Stage) -> None:
 
 def test_a_message_that_comes_three_times_is_one_attempt(stage: Stage) -> None:
     (job, behind) = stage.submit(2)
-    publish([message_of(stage, job)] * 3 + [message_of(stage, behind)])
     stage.unit()
+    for _ in range(3):
+        publish([message_of(stage, job)])
+        until_taken()
+    # One at a time: whoever did the job behind has heard all three.
+    publish([message_of(stage, behind)])
     stage.assert_each_effect_once([job, behind])
     assert stage.job(job, "attempt") == 1
-    until_consumed()
-    assert stage.effects(job) == 1
 
 
 def test_messages_lost_in_a_flush_are_published_again(stage: Stage) -> None:

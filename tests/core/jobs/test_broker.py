@@ -7,7 +7,7 @@ import dramatiq
 import pytest
 
 from core import valkey
-from core.jobs.broker import get_broker, publish
+from core.jobs.broker import _appender, count_messages, get_broker, publish
 from core.jobs.kinds import QUEUES, RUN_BACKTEST
 from core.jobs.picks import Message
 from core.settings import get_settings
@@ -25,39 +25,69 @@ def another_valkey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     path = tmp_path / "valkey"
     monkeypatch.setenv("REDIS_URL", f"unix://{path}?db=0")
     monkeypatch.setattr(valkey, "_TIMEOUT_S", 0.2)
-    known = get_broker()
-    for cached in (get_settings, get_broker):
+    for cached in (get_settings, valkey.get_valkey, _appender):
         cached.cache_clear()
     yield path
     monkeypatch.undo()
-    for cached in (get_settings, get_broker):
+    for cached in (get_settings, valkey.get_valkey, _appender):
         cached.cache_clear()
-    # Actors hang on the broker that they were declared with.
-    get_broker().actors.update(known.actors)
 
 
-def test_a_message_carries_ids_as_text_and_nothing_else() -> None:
-    broker = get_broker()
-    broker.flush("money")
+@pytest.fixture
+def broker() -> dramatiq.Broker:
+    known = get_broker()
+    known.flush("money")
+    return known
+
+
+def consumer_of(broker: dramatiq.Broker, prefetch: int = 1) -> dramatiq.Consumer:
+    return broker.consume("money", prefetch=prefetch, timeout=50)
+
+
+def test_a_message_carries_ids_as_text_and_nothing_else(broker: dramatiq.Broker) -> None:
     (sent,) = messages(1)
     publish([sent])
-    consumer = broker.consume("money", prefetch=1, timeout=50)
-    message = next(consumer)
+    message = next(consumer_of(broker))
+    assert message is not None
     assert (message.actor_name, message.queue_name) == (RUN_BACKTEST.name, "money")
     assert message.args == (str(sent.tenant_id), str(sent.job_id))
-    consumer.ack(message)
-    assert broker.do_qsize("money") == 0
+    assert (message.kwargs, message.options) == ({}, {})
 
 
-def test_a_round_of_messages_arrives_whole_and_rings_for_each() -> None:
-    broker = get_broker()
-    broker.flush("money")
-    bell = "dramatiq:bell:money"
-    broker.client.delete(bell)
-    publish(messages(3))
-    assert (broker.do_qsize("money"), broker.client.llen(bell)) == (3, 3)
-    broker.flush("money")
-    broker.client.delete(bell)
+def test_messages_arrive_in_the_order_of_their_publishing(broker: dramatiq.Broker) -> None:
+    sent = messages(7)
+    publish(sent[:5])
+    publish(sent[5:])
+    consumer = consumer_of(broker, prefetch=7)
+    assert [next(consumer).args[1] for _ in sent] == [str(one.job_id) for one in sent]
+
+
+def test_a_message_published_again_is_there_once_at_its_first_place(
+    broker: dramatiq.Broker,
+) -> None:
+    first, second = messages(2)
+    publish([first, second])
+    publish([second, first])
+    consumer = consumer_of(broker, prefetch=3)
+    taken = [next(consumer) for _ in range(3)]
+    assert [one and one.args[1] for one in taken] == [str(first.job_id), str(second.job_id), None]
+
+
+def test_a_message_that_is_taken_and_not_begun_can_be_put_back(broker: dramatiq.Broker) -> None:
+    publish(messages(1))
+    consumer = consumer_of(broker)
+    taken = next(consumer)
+    assert count_messages("money") == 0
+    consumer.requeue([taken])
+    assert next(consumer_of(broker)).args == taken.args
+
+
+def test_messages_of_several_queues_go_each_to_its_own(broker: dramatiq.Broker) -> None:
+    broker.flush("housekeeping")
+    one, two, three = messages(3)
+    publish([one, two._replace(queue="housekeeping"), three])
+    assert (count_messages("money"), count_messages("housekeeping")) == (2, 1)
+    broker.flush("housekeeping")
 
 
 def test_dramatiqs_own_retries_and_limits_are_off() -> None:
@@ -66,15 +96,17 @@ def test_dramatiqs_own_retries_and_limits_are_off() -> None:
     assert set(QUEUES) <= get_broker().get_declared_queues()
 
 
-def test_a_consumer_has_one_message_at_a_time_and_asks_when_it_is_done() -> None:
-    broker = get_broker()
-    broker.flush("money")
+@pytest.mark.parametrize("end", ["ack", "nack"])
+def test_a_consumer_has_one_message_at_a_time_until_it_is_done(
+    broker: dramatiq.Broker, end: str
+) -> None:
     publish(messages(2))
-    consumer = broker.consume("money", prefetch=1, timeout=50)
+    consumer = consumer_of(broker)
     first = next(consumer)
     assert next(consumer) is None
-    consumer.ack(first)
-    assert next(consumer).message_id != first.message_id
+    assert count_messages("money") == 1
+    getattr(consumer, end)(first)
+    assert next(consumer).args != first.args
 
 
 @pytest.mark.usefixtures("another_valkey")
