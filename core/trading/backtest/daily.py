@@ -2,7 +2,7 @@
 
 Same inputs, same bits on every machine: sums are math.fsum (exactly rounded), roots are IEEE's,
 and the one power is taken in decimal arithmetic, whose ln and exp are correctly rounded, because
-libm's pow differs between CPUs.
+libm's pow differs between CPUs; it squares otherwise than a product, too.
 """
 
 import math
@@ -47,7 +47,7 @@ def deviation(values: Sequence[float]) -> float | None:
     centre = mean(values)
     if centre is None or len(values) == 1:
         return None
-    return math.sqrt(math.fsum((x - centre) ** 2 for x in values) / (len(values) - 1))
+    return math.sqrt(math.fsum((x - centre) * (x - centre) for x in values) / (len(values) - 1))
 
 
 def volatility(returns: Sequence[float], periods: float) -> float | None:
@@ -69,7 +69,7 @@ def sortino(returns: Sequence[float], periods: float) -> float | None:
     centre = mean(returns)
     if centre is None:
         return None
-    downside = math.sqrt(math.fsum(min(x, 0.0) ** 2 for x in returns) / len(returns))
+    downside = math.sqrt(math.fsum(min(x, 0.0) * min(x, 0.0) for x in returns) / len(returns))
     return centre / downside * math.sqrt(periods) if downside else None
 
 

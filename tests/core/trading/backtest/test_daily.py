@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -64,3 +66,9 @@ def test_what_is_undefined_is_none() -> None:
     assert sharpe([0.0, 0.0], 252) is None
     assert sortino([0.01, 0.02], 252) is None
     assert volatility([], 252) is None
+
+
+def test_a_loss_is_squared_as_a_product_which_every_cpu_rounds_alike() -> None:
+    """By libm's pow it would be 0.35351306199347143 on the CPU this was found on."""
+    root = math.sqrt((0.3176 * 0.3176 + 0.3861 * 0.3861) / 2)
+    assert sortino([-0.3176, -0.3861], 1) == (-0.3176 - 0.3861) / 2 / root
