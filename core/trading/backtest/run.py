@@ -6,7 +6,7 @@ from typing import Any
 from core.errors import Fault, InvalidInputError
 from core.trading.backtest.bar_range import traded_range
 from core.trading.backtest.crosses import with_strict_crosses
-from core.trading.backtest.metrics import summarise
+from core.trading.backtest.metrics import span_of, summarise
 from core.trading.backtest.profiles import profile_faults, profile_warnings
 from core.trading.backtest.result import Identity, Result, build_result
 from core.trading.backtest.settings import Profile, Settings, check_settings
@@ -72,7 +72,8 @@ def run_backtest(
         settings=settings,
         platform_bound=strategy.platform_bound,
     )
-    summary = summarise(simulation, frame.clock.day, bars.timeframe, settings.cash)
+    span = span_of(bars, frame.clock.day, settings.cash, first=first, stop=stop)
+    summary = summarise(simulation, span)
     return build_result(identity, simulation, bars, summary, notes)
 
 
