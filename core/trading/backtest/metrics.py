@@ -106,6 +106,19 @@ def sum_of(values: FloatArray) -> float:
     return total
 
 
+@compiled
+def sum_curves(curves: FloatArray, sums: FloatArray) -> None:
+    """Write the same sums of four curves, float64[4, m]: side by side they take the time of one."""
+    a, b, c, d = curves[0], curves[1], curves[2], curves[3]
+    first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
+    for t in range(len(a)):
+        first += a[t]
+        second += b[t]
+        third += c[t]
+        fourth += d[t]
+    sums[0], sums[1], sums[2], sums[3] = first, second, third, fourth
+
+
 def summarise(simulation: Simulation, span: Span) -> dict[str, Any]:
     """Answer the numbers of a finished run by name, undefined ones as None."""
     numbers: RecordArray = np.zeros(1, NUMBERS)

@@ -24,7 +24,7 @@ from core.trading.backtest.settings import Settings
 from core.trading.bars.series import Bars, FloatArray
 from core.trading.strategy.signals import Signals
 
-_FIRST_ROWS = 2**17
+FIRST_ROWS = 2**17
 _LONG_AGO = -(2**62)
 
 
@@ -71,13 +71,18 @@ def prepare(
     first: int = 0,
     stop: int | None = None,
     coasts: bool = True,
+    books: Books | None = None,
 ) -> Simulation:
     """Answer a run that stands before bar 0 and trades bars [first, stop).
 
     Bars before `first` only fill what a position-dependent condition remembers. `coasts` False
-    takes every bar through every rule: slower, the same answers.
+    takes every bar through every rule: slower, the same answers. `books`: where to write, empty,
+    new ones by default.
     """
     stop = len(bars) if stop is None else stop
+    if books is None:
+        rows = min(len(bars) + ROWS_PER_BAR, FIRST_ROWS)
+        books = empty_books(max(0, stop - first), rows=rows)
     return Simulation(
         market=market_of(bars),
         plan=plan_of(signals, bars, settings),
@@ -87,7 +92,7 @@ def prepare(
         first=first,
         stop=stop,
         next_bar=0 if signals.program is not None else first,
-        books=empty_books(max(0, stop - first), rows=min(len(bars) + ROWS_PER_BAR, _FIRST_ROWS)),
+        books=books,
     )
 
 
