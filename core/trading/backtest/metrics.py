@@ -1,5 +1,6 @@
 """The summary of a run: every number that stands in the result document."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from core.trading.backtest.daily import cagr, measure_days, session_ends
 from core.trading.backtest.drawdowns import measure_drawdowns
 from core.trading.backtest.exact_sums import ROOM
+from core.trading.backtest.growth import growth
 from core.trading.backtest.jit import compiled
 from core.trading.backtest.records import Books, Market, RecordArray
 from core.trading.backtest.run_numbers import NUMBERS
@@ -71,6 +73,7 @@ def measure(
     stop: int,
     cash: float,
     periods: float,
+    microseconds: int,
     day_ends: IntArray,
     market: Market,
     books: Books,
@@ -87,6 +90,9 @@ def measure(
     equity = books.equity[: stop - first]
     numbers.final_equity = equity[len(equity) - 1]
     numbers.total_return = numbers.final_equity / cash - 1.0
+    numbers.cagr = math.nan
+    if numbers.final_equity > 0.0 and microseconds > 0:
+        numbers.cagr = growth(cash, numbers.final_equity, microseconds)
     numbers.open_trades = int(state.quantity != 0.0)
     numbers.rejected = books.written[0].rejections
     numbers.ruined = state.ruined
@@ -126,6 +132,7 @@ def summarise(simulation: Simulation, span: Span) -> dict[str, Any]:
         span.stop,
         span.cash,
         span.periods,
+        span.microseconds,
         span.day_ends,
         simulation.market,
         simulation.books,
@@ -148,12 +155,14 @@ def summary_of(numbers: RecordArray, equity_sum: float, span: Span) -> dict[str,
     summary |= {name: None if value - value else value for name, value in found}
     bars, mean_equity = span.stop - span.first, equity_sum / (span.stop - span.first)
     traded = summary.pop("traded")
-    growth = cagr(span.cash, summary["final_equity"], span.microseconds)
-    fell = growth is not None and summary["max_drawdown"]
+    grew = summary["cagr"]
+    if grew is None:
+        grew = cagr(span.cash, summary["final_equity"], span.microseconds)
+    fell = grew is not None and summary["max_drawdown"]
     return summary | {
-        "cagr": growth,
+        "cagr": grew,
         "verdict": UNTESTED,
-        "calmar": growth / summary["max_drawdown"] if fell else None,
+        "calmar": grew / summary["max_drawdown"] if fell else None,
         "turnover": traded / mean_equity if mean_equity else None,
         "buy_and_hold_return": span.hold_return,
         "bars": bars,

@@ -6,11 +6,13 @@ from core.trading.backtest.records import dtype_of
 class Numbers:
     """What `core.trading.backtest.metrics` publishes under the same names.
 
-    Fractions are not percents. `traded`: the value of all fills.
+    Fractions are not percents. `traded`: the value of all fills. `cagr`: NaN
+    also where compiled code cannot tell how it rounds.
     """
 
     final_equity: float
     total_return: float
+    cagr: float
     volatility: float
     sharpe: float
     sortino: float

@@ -125,6 +125,7 @@ class Desk:
             span.stop,
             span.cash,
             span.periods,
+            span.microseconds,
             span.day_ends,
             simulation.market,
             simulation.books,

@@ -95,18 +95,20 @@ class Evaluation:
         self._shared = shared
         self._own: dict[Hashable, Any] = {}
 
-    def _once(self, what: Hashable, node: Node, compute: Callable[[], Any]) -> Any:
-        """Answer what follows from a node as computed before, by any that shares with this."""
-        if what in self._own:
-            return self._own[what]
-        key, shared = None, self._shared
-        if shared is not None:
-            key = shared.key(what, shared.swept_in(node), self.values)
-        found = None if key is None or shared is None else shared.get(key)
-        if found is None:
+    def _place(self, kind: Hashable, node: Node) -> tuple[Hashable, tuple[str, ...]]:
+        """Answer what is kept of a node, and the swept parameters that it depends on."""
+        if self._shared is None:
+            return (kind, node), ()
+        number, names = self._shared.place(node)
+        return (kind, number), names
+
+    def _once(self, what: Hashable, names: tuple[str, ...], compute: Callable[[], Any]) -> Any:
+        """Answer what was computed before, by this evaluation or by any that shares with it."""
+        found = self._own.get(what)
+        if found is None and self._shared is not None:
+            found = self._shared.once(what, names, self.values, compute)
+        elif found is None:
             found = compute()
-            if key is not None and shared is not None:
-                shared.put(key, found, _size(found))
         self._own[what] = found
         return found
 
@@ -134,7 +136,7 @@ class Evaluation:
         """Answer a number: float64[n], NaN where unknown, or one for all bars."""
         if isinstance(node, Number | Parameter | Price):
             return self._number(node)
-        found: Column = self._once(node, node, lambda: self._number(node))
+        found: Column = self._once(*self._place("number", node), lambda: self._number(node))
         return found
 
     def _number(self, node: Node) -> Column:
@@ -190,8 +192,9 @@ class Evaluation:
         rule = self.strategy.inputs[name]
         arguments = {key: self.quantity(value) for key, value in rule.arguments.items()}
         what = (rule.indicator.name, *arguments.values(), rule.sources, rule.timeframe)
+        names = () if self._shared is None else self._shared.swept_in_input(name)
         found: tuple[FloatArray, ...] = self._once(
-            what, Output(name, 0), lambda: self._computed_outputs(rule, arguments)
+            what, names, lambda: self._computed_outputs(rule, arguments)
         )
         return found
 
@@ -213,7 +216,8 @@ class Evaluation:
     def holds(self, node: Node, *, truth: bool) -> Truth:
         """Answer bool[n]: where a condition is true, or where it is false."""
         found: Truth = self._once(
-            (node, truth), node, lambda: self._spread_truth(self._holds(node, truth=truth))
+            *self._place(truth, node),
+            lambda: self._spread_truth(self._holds(node, truth=truth)),
         )
         return found
 
@@ -255,17 +259,11 @@ class Evaluation:
     def _crossed(self, node: Cross, *, truth: bool) -> Truth:
         a, b = self.number(node.left), self.number(node.right)
         if truth and isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-            sides = (node.left, node.right)
-            both: tuple[Truth, Truth] = self._once(sides, node, lambda: _crosses(a, b))
+            _, names = self._place("cross", node)
+            sides = self._place("left", node.left)[0], self._place("right", node.right)[0]
+            both: tuple[Truth, Truth] = self._once(sides, names, lambda: _crosses(a, b))
             return both[0 if node.above else 1]
         return self.holds(node.spelled_out(), truth=truth)
-
-
-def _size(found: Any) -> int:
-    """Answer the bytes of a column, or of several."""
-    if isinstance(found, tuple):
-        return sum(map(_size, found))
-    return int(found.nbytes)
 
 
 def is_condition(node: Node, strategy: Strategy) -> bool:

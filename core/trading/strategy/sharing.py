@@ -1,14 +1,17 @@
 """What evaluations of one strategy with different parameters have in common, computed once."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
+from itertools import count
 from threading import Lock
 from typing import Any
 
 from core.trading.strategy.rules import Strategy
 from core.trading.strategy.tree import Lag, Let, Node, Output, Parameter, Window, children
+
+_MOST_PLACES = 10_000
 
 
 class Shared:
@@ -26,17 +29,45 @@ class Shared:
         self._most_bytes = most_bytes
         self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._lock = Lock()
+        self._places: dict[int, tuple[int, tuple[str, ...], Node]] = {}
+        self._numbers: dict[Node, int] = {}
+        self._next = count()
         self.swept_in = cache(self._swept_in)
         self.swept_in_input = cache(self._swept_in_input)
 
-    def key(self, what: Hashable, names: tuple[str, ...], values: Mapping[str, float]) -> Any:
-        """Answer the key of a column, None where no other evaluation will ask for it again.
+    def place(self, node: Node) -> tuple[int, tuple[str, ...]]:
+        """Answer a number for a node, one for all that are equal, and its swept parameters.
 
-        `names`: the swept parameters that it depends on.
+        To hash a tree takes longer than to look it up, so its identity is looked up first.
+        """
+        found = self._places.get(id(node))
+        if found is None or found[2] is not node:
+            number = self._numbers.setdefault(node, next(self._next))
+            if len(self._places) >= _MOST_PLACES:
+                self._places.clear()
+            found = self._places[id(node)] = (number, self.swept_in(node), node)
+        return found[0], found[1]
+
+    def once(
+        self,
+        what: Hashable,
+        names: tuple[str, ...],
+        values: Mapping[str, float],
+        compute: Callable[[], Any],
+    ) -> Any:
+        """Answer a column, or several, as computed for these values by whoever came first.
+
+        `names`: the swept parameters that it depends on. What depends on all of them nobody else
+        will ask for, and it is not kept.
         """
         if names and len(names) == len(self._swept):
-            return None
-        return (what, *[values[name] for name in names])
+            return compute()
+        key = (what, *[values[name] for name in names])
+        found = self.get(key)
+        if found is None:
+            found = compute()
+            self.put(key, found, _size(found))
+        return found
 
     def get(self, key: Hashable) -> Any:
         """Answer what is kept under a key, None where nothing is."""
@@ -92,3 +123,8 @@ class Shared:
         for part in children(node):
             found.update(self.swept_in(part))
         return tuple(sorted(found & self._swept))
+
+
+def _size(found: Any) -> int:
+    """Answer the bytes of a column, or of several."""
+    return sum(map(_size, found)) if isinstance(found, tuple) else int(found.nbytes)
