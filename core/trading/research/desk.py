@@ -9,7 +9,7 @@ from core.errors import Fault, InvalidInputError
 from core.trading.backtest.metrics import measure, sum_curves, summary_of
 from core.trading.backtest.plan import code_of, pack_events, plan_of, room_for_events, rules_of
 from core.trading.backtest.profiles import SWITCHES, profile_faults
-from core.trading.backtest.records import Plan, RecordArray
+from core.trading.backtest.records import Books, Plan, RecordArray
 from core.trading.backtest.run import check_history, check_profile, outcome_notes
 from core.trading.backtest.run_numbers import NUMBERS
 from core.trading.backtest.simulate import (
@@ -60,7 +60,8 @@ class Desk:
         self._events = room_for_events(bars)
         self._words = self._events.view("<u8")
         self._first_decision = SWITCHES[sweep.settings.profile].first_decision_bar
-        self._opening = opening_state(sweep.settings.cash)
+        self._state = opening_state(sweep.settings.cash)
+        self._opening = self._state.tobytes()
         self._work = np.empty(span.room(0))
 
     def cells(self, numbers: Sequence[int]) -> list[Cell]:
@@ -139,8 +140,9 @@ class Desk:
         """Answer a cell's run before its first bar, on this desk's books."""
         sweep, span = self._sweep, self._sweep.span
         evaluation = Evaluation(sweep.strategy, values, sweep.frame, shared=sweep.shared)
-        self._books.written[:] = 0
-        books = self._books._replace(equity=self._curves[lane])
+        self._books.written.view(np.int64)[:] = 0
+        trades, rejections, _, *desk = self._books
+        books = Books(trades, rejections, self._curves[lane], *desk)
         if sweep.rest_names is None:
             signals = signals_of(evaluation, sweep.session)
             check_profile(profile_faults(signals, sweep.settings), sweep.settings)
@@ -150,14 +152,15 @@ class Desk:
         flags = condition_flags(evaluation, sweep.conditions, sweep.session)
         pack_events(flags[0], flags[1], flags[2], flags[3], self._events)
         self._events[: self._first_decision] = 0
+        self._state.view(np.uint8)[:] = np.frombuffer(self._opening, np.uint8)
         rest = self._rest(evaluation, sweep.rest_names)
         check_profile(rest.faults, sweep.settings)
         return Simulation(
             market=sweep.market,
-            plan=rest.plan._replace(events=self._events, words=self._words),
+            plan=Plan(self._events, self._words, *rest.plan[2:]),
             code=_NO_CODE,
             rules=rest.rules,
-            state=self._opening.copy(),
+            state=self._state,
             first=span.first,
             stop=span.stop,
             next_bar=span.first,

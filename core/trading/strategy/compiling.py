@@ -102,20 +102,21 @@ def condition_flags(
     evaluation: Evaluation, conditions: list[Node | None], flags: SessionFlags
 ) -> list[FlagArray]:
     """Answer the flags of the four conditions, int8[n] each; None is never true."""
+    never = np.zeros(len(evaluation.frame.bars) if None in conditions else 0, np.int8)
     return [
-        _flags(evaluation, node, flags if index % 2 == 0 else None)
+        never if node is None else _flags(evaluation, node, None if index % 2 else flags)
         for index, node in enumerate(conditions)
     ]
 
 
-def _flags(evaluation: Evaluation, node: Node | None, session: SessionFlags | None) -> FlagArray:
+def _flags(evaluation: Evaluation, node: Node, session: SessionFlags | None) -> FlagArray:
     """Answer int8[n], 1 where a condition is true; an entry only inside the session."""
-    if node is None:
-        return np.zeros(len(evaluation.frame.bars), np.int8)
     true = evaluation.holds(node, truth=True)
     if session is not None and not session.always:
         true = true & session.inside.view(np.bool_)
-    return np.require(true, np.bool_, ["C", "W"]).view(np.int8)
+    if not (true.flags.c_contiguous and true.flags.writeable):
+        true = np.require(true, np.bool_, ["C", "W"])
+    return true.view(np.int8)
 
 
 def _program(
