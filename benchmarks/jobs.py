@@ -60,6 +60,7 @@ def servers() -> Iterator[LocalPostgres]:
             "STORAGE_URL": f"file://{folder}/blobs",
             "JWT_SECRET_KEY": "a secret of the benches, long enough to sign with",
             "LOG_LEVEL": "warning",
+            "METRICS_PORT": "0",
         }
         subprocess.run([sys.executable, "-m", "migrations.run"], check=True)
         yield postgres

@@ -16,6 +16,7 @@ NOTHING = Kind(
     function="jobs_unit:do_nothing",
     failures_allowed=3,
     time_limit_s=60,
+    memory_limit_mb=256,
 )
 
 

@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from contextlib import suppress
 from datetime import UTC
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -10,10 +11,11 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from core.clock import now
 from core.errors import UnavailableError
+from core.jobs.heartbeats import stop_beating
 from core.logging import configure_logging, get_logger
 from core.settings import get_settings
 from core.telemetry import start_telemetry
-from scheduler.ticks import TICKS, Tick
+from scheduler.ticks import PROCESS_ID, TICKS, Tick
 
 log = get_logger(__name__)
 
@@ -56,6 +58,8 @@ def main() -> int:
     scheduler.start()
     stop.wait()
     scheduler.shutdown(wait=True)
+    with suppress(UnavailableError):
+        stop_beating(PROCESS_ID)
     return 0
 
 

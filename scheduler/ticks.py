@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import uuid4
 
 from core.identity.trials import enqueue_ended_trials
+from core.jobs.heartbeats import beat
+from core.jobs.retention import enqueue_retirement
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,4 +21,14 @@ class Tick:
     every_s: int
 
 
-TICKS = (Tick(name="end_trials", function=enqueue_ended_trials, every_s=60),)
+def _beat() -> int:
+    beat("scheduler", PROCESS_ID)
+    return 0
+
+
+PROCESS_ID = uuid4()
+TICKS = (
+    Tick(name="heartbeat", function=_beat, every_s=3),
+    Tick(name="end_trials", function=enqueue_ended_trials, every_s=60),
+    Tick(name="retire_jobs", function=enqueue_retirement, every_s=3_600),
+)

@@ -11,6 +11,7 @@ import click
 from core.cli import tenants
 from core.cli.backtest import backtest
 from core.cli.demo import demo
+from core.cli.jobs import jobs
 from core.cli.verify import verify
 from core.errors import InvalidInputError, NeozorkError
 from core.settings import get_settings
@@ -92,4 +93,5 @@ main.add_command(tenants.createsuperuser)
 main.add_command(tenants.audit)
 main.add_command(backtest)
 main.add_command(demo)
+main.add_command(jobs)
 main.add_command(verify)

@@ -115,7 +115,8 @@ def get_backtest(session: TenantSession, backtest_id: UUID) -> tuple[dict[str, A
     return (
         {
             **listed_backtest(backtest),
-            "status": job.status if job else "succeeded",
+            # An ended job's row is deleted one day; what it made stays.
+            "status": job.status if job else ("succeeded" if backtest.result_id else "failed"),
             "progress": job.progress if job else 1.0,
             "error": job.error if job and job.status == "failed" else None,
             "settings": backtest.settings,
