@@ -133,6 +133,9 @@ def test_every_route_that_stands_is_published_or_known_here() -> None:
         ("DELETE", "users/{}"),
         ("DELETE", "trading/strategies/{}"),
         ("GET", "events"),
+        ("POST", "jobs/{}/discard"),
+        ("POST", "jobs/discard"),
+        ("POST", "jobs/retry"),
     }
     standing = {
         (method, shape(rule.rule.removeprefix(f"{TENANT_PREFIX}/")))
