@@ -82,8 +82,29 @@ RUN_BACKTEST = Kind(
     uniqueness="once",
 )
 
+RUN_SWEEP = Kind(
+    name="trading.sweep",
+    queue="bulk",
+    function="core.trading.sweeps:finish_sweep",
+    failures_allowed=3,
+    time_limit_s=600,
+    memory_limit_mb=512,
+    uniqueness="once",
+)
+RUN_SWEEP_PART = Kind(
+    name="trading.sweep_part",
+    queue="bulk",
+    function="core.trading.sweeps:run_sweep_part",
+    failures_allowed=3,
+    time_limit_s=600,
+    memory_limit_mb=2_048,
+)
+
 KINDS: dict[str, Kind] = {
     kind.name: kind
-    for kind in (PROVISION_TENANT, RETIRE_JOBS, END_TRIAL, IMPORT_BARS, RUN_BACKTEST)
+    for kind in (
+        *(PROVISION_TENANT, RETIRE_JOBS, END_TRIAL),
+        *(IMPORT_BARS, RUN_BACKTEST, RUN_SWEEP, RUN_SWEEP_PART),
+    )
 }
 QUEUES: tuple[Queue, ...] = ("interactive", "bulk", "money", "housekeeping")
