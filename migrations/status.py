@@ -70,7 +70,7 @@ class Status:
 def tenants_by_revision(connection: Connection) -> dict[str, int]:
     """Count the tenants at each revision."""
     counted = select(TenantSchema.revision, func.count()).group_by(TenantSchema.revision)
-    return dict(connection.execute(counted.order_by(TenantSchema.revision)).tuples().all())
+    return dict(connection.execute(counted.order_by(TenantSchema.revision)).all())
 
 
 def failing_tenants(connection: Connection) -> list[Failing]:

@@ -46,6 +46,14 @@ END_TRIAL = Kind(
     time_limit_s=60,
     uniqueness="coalesce",
 )
+MIGRATE_TENANTS = Kind(
+    name="tenancy.migrate",
+    queue="housekeeping",
+    function="core.identity.migrating:migrate_tenants",
+    failures_allowed=10,
+    time_limit_s=3_600,
+    uniqueness="coalesce",
+)
 IMPORT_BARS = Kind(
     name="trading.import_bars",
     queue="bulk",
@@ -64,6 +72,7 @@ RUN_BACKTEST = Kind(
 )
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (PROVISION_TENANT, END_TRIAL, IMPORT_BARS, RUN_BACKTEST)
+    kind.name: kind
+    for kind in (PROVISION_TENANT, END_TRIAL, MIGRATE_TENANTS, IMPORT_BARS, RUN_BACKTEST)
 }
 QUEUES: tuple[Queue, ...] = ("interactive", "bulk", "money", "housekeeping")

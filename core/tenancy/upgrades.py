@@ -114,9 +114,7 @@ def lift_quarantine(connection: Connection, slugs: Sequence[str] = ()) -> int:
             select(_SLUG, TenantSchema.tenant_id)
             .outerjoin(Tenant, Tenant.id == TenantSchema.tenant_id)
             .where(TenantSchema.quarantined_at.is_not(None))
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     if unknown := sorted(set(slugs) - set(quarantined)):
         raise NotFoundError(f"No quarantined tenant has this slug: {', '.join(unknown)}.")
