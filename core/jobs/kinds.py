@@ -54,6 +54,14 @@ MIGRATE_TENANTS = Kind(
     time_limit_s=3_600,
     uniqueness="coalesce",
 )
+RECONCILE_TURNS = Kind(
+    name="jobs.reconcile_turns",
+    queue="housekeeping",
+    function="core.jobs.turns:reconcile_turns",
+    failures_allowed=5,
+    time_limit_s=60,
+    uniqueness="once",
+)
 IMPORT_BARS = Kind(
     name="trading.import_bars",
     queue="bulk",
@@ -73,6 +81,9 @@ RUN_BACKTEST = Kind(
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
-    for kind in (PROVISION_TENANT, END_TRIAL, MIGRATE_TENANTS, IMPORT_BARS, RUN_BACKTEST)
+    for kind in (
+        *(PROVISION_TENANT, END_TRIAL, MIGRATE_TENANTS, RECONCILE_TURNS),
+        *(IMPORT_BARS, RUN_BACKTEST),
+    )
 }
 QUEUES: tuple[Queue, ...] = ("interactive", "bulk", "money", "housekeeping")
