@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from core.tenancy.roles import tenant_role
 from core.tenancy.upgrades import FAILURES_ALLOWED
 from migrations import run
 from tests.builders import a_slug, a_tenant
-from tests.migrations.releases import as_owner, head, stands
+from tests.migrations.releases import REAL, as_owner, head, stands
 
 pytestmark = pytest.mark.usefixtures("own_database")
 EMPTY = pytest.mark.parametrize("own_database", ["template1"], indirect=True)
@@ -48,6 +50,14 @@ def test_all_at_the_head_is_0(capsys: pytest.CaptureFixture[str]) -> None:
     a_tenant()
     status, said = told(capsys, "--status")
     assert (status, said.splitlines()[-1]) == (0, "All 1 tenants are at the head.")
+
+
+def test_the_command_line_passes_on_what_is_asked_and_how_it_ended() -> None:
+    asked = [sys.executable, "manage.py", "migrate", "--status", "--json"]
+    done = subprocess.run(asked, cwd=REAL.parent, capture_output=True, text=True, check=False)
+    assert (done.returncode, json.loads(done.stdout)["behind"]) == (0, 0), done.stderr
+    refused = subprocess.run([*asked[:-1], "--what"], cwd=REAL.parent, capture_output=True)
+    assert refused.returncode == 2
 
 
 @EMPTY
