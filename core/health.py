@@ -16,6 +16,7 @@ from core.storage.installed import installed_store
 from core.storage.keys import tenant_key
 from core.tenancy.roles import SET_CONFIG_ADVICE, may_set_config
 from core.tenancy.session import open_platform_session
+from core.tenancy.upgrades import count_quarantined
 from core.valkey import get_valkey
 
 Status = Literal["ok", "error", "not_configured"]
@@ -81,7 +82,13 @@ def _asked_of_processes() -> dict[str, Service]:
 
 def _ask_database() -> str:
     with open_platform_session() as session:
-        return SET_CONFIG_ADVICE if may_set_config(session) else ""
+        words = [SET_CONFIG_ADVICE] if may_set_config(session) else []
+        if quarantined := count_quarantined(session):
+            words.append(
+                f"{quarantined} tenants keep an old schema, for their migrations failed: say "
+                "neozork migrate --status."
+            )
+        return " ".join(words)
 
 
 def _ask_valkey() -> str:

@@ -52,7 +52,7 @@ RETIRE_JOBS = Kind(
     failures_allowed=10,
     time_limit_s=600,
     memory_limit_mb=256,
-    uniqueness="coalesce",
+    uniqueness="once",
 )
 END_TRIAL = Kind(
     name="tenancy.end_trial",
@@ -62,6 +62,24 @@ END_TRIAL = Kind(
     time_limit_s=60,
     memory_limit_mb=256,
     uniqueness="coalesce",
+)
+MIGRATE_TENANTS = Kind(
+    name="tenancy.migrate",
+    queue="housekeeping",
+    function="core.identity.migrating:migrate_tenants",
+    failures_allowed=10,
+    time_limit_s=3_600,
+    memory_limit_mb=512,
+    uniqueness="coalesce",
+)
+RECONCILE_TURNS = Kind(
+    name="jobs.reconcile_turns",
+    queue="housekeeping",
+    function="core.jobs.turns:reconcile_turns",
+    failures_allowed=5,
+    time_limit_s=60,
+    memory_limit_mb=256,
+    uniqueness="once",
 )
 IMPORT_BARS = Kind(
     name="trading.import_bars",
@@ -103,7 +121,7 @@ RUN_SWEEP_PART = Kind(
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        *(PROVISION_TENANT, RETIRE_JOBS, END_TRIAL),
+        *(PROVISION_TENANT, END_TRIAL, MIGRATE_TENANTS, RECONCILE_TURNS, RETIRE_JOBS),
         *(IMPORT_BARS, RUN_BACKTEST, RUN_SWEEP, RUN_SWEEP_PART),
     )
 }

@@ -7,22 +7,19 @@ from sqlalchemy import ColumnElement, delete, func, or_, select
 from core.jobs.heartbeats import forget_the_dead
 from core.jobs.kinds import KINDS, RETIRE_JOBS
 from core.jobs.models import Job
+from core.jobs.periods import enqueue_periods
 from core.jobs.running import RunningJob
-from core.jobs.submit import submit_job
 from core.tenancy.session import open_platform_session
 
+RETIRE_EVERY = timedelta(hours=1)
 # A dead letter waits this long for somebody to try it again or let it go.
 FAILED_KEPT = timedelta(days=90)
 BATCH = 1_000
 
 
 def enqueue_retirement() -> int:
-    """Ask for the deletion of old jobs where there are any; answer 1 or 0."""
-    with open_platform_session() as session:
-        if session.scalar(select(Job.id).where(_is_old()).limit(1)) is None:
-            return 0
-        submit_job(session, kind=RETIRE_JOBS, args={}, key="all")
-    return 1
+    """Queue the job that deletes old jobs, once a period; answer how many are new."""
+    return enqueue_periods(RETIRE_JOBS, RETIRE_EVERY)
 
 
 def retire_jobs(job: RunningJob) -> None:

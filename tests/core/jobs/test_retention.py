@@ -79,6 +79,6 @@ def test_all_that_is_old_goes_in_batches_and_the_dead_are_forgotten(
         job = session.scalars(select(Job.id).where(Job.kind == RETIRE_JOBS.name)).one()
     perform(function_of(RETIRE_JOBS), PLATFORM, job)
     assert kept() == set()
-    assert enqueue_retirement() == 0
+    assert enqueue_retirement() == 0, "once a period"
     with open_platform_session() as session:
         assert len(session.scalars(select(Heartbeat)).all()) == 1

@@ -7,6 +7,7 @@ from core.jobs.heartbeats import beat, stop_beating
 from core.jobs.kinds import QUEUES
 from core.jobs.units import register_units
 from tests.builders import PASSWORD, a_client, a_mail, a_tenant, a_user
+from tests.laws.isolation.planting import Connection
 
 pytestmark = pytest.mark.usefixtures("database")
 SERVICES = {"database", "redis", "stripe", "storage", "workers", "dispatcher", "scheduler"}
@@ -23,6 +24,17 @@ def test_health_is_for_everybody_and_says_why_to_operators_alone() -> None:
     token = a_client().post("/api/v1/admin/auth/login", json=body).json["access_token"]
     told = a_client().get("/api/v1/health", headers={"Authorization": f"Bearer {token}"})
     assert all(service.keys() == {"status", "message"} for service in told.json.values())
+
+
+def test_operators_hear_of_quarantined_tenants(as_superuser: Connection) -> None:
+    tenant = a_tenant()
+    assert "neozork migrate --status" not in health()["database"].message
+    as_superuser.execute(
+        "UPDATE neozork.tenant_schemas SET quarantined_at = now() WHERE tenant_id = %s", [tenant]
+    )
+    told = health()["database"]
+    assert (told.status, "1 tenants keep an old schema" in told.message) == ("ok", True)
+    as_superuser.execute("UPDATE neozork.tenant_schemas SET quarantined_at = NULL")
 
 
 @pytest.mark.parametrize("token", ["Bearer x.y.z", "Basic x", "Bearer"])
