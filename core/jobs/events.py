@@ -60,6 +60,12 @@ def announce(tenant_id: UUID, name: str, data: dict[str, Any], *, wake: str | No
         _announcer()(keys=[f"{CHANNEL_PREFIX}{tenant_id.hex}"], args=[_KEPT, name, text, *woken])
 
 
+def wake_dispatcher(queue: str) -> None:
+    """Tell the dispatcher that a queue has work or room; it also looks by itself, soon."""
+    with suppress(redis.RedisError):
+        get_valkey().publish(WAKE_CHANNEL, queue)
+
+
 def current_epoch() -> str:
     """Answer the epoch of this Valkey's memory, beginning a new one where it was flushed."""
     valkey = get_valkey()
