@@ -88,10 +88,10 @@ def platform(*, dispatcher: bool = True) -> Iterator[None]:
 
 
 def a_tenant(name: str = "bench") -> UUID:
-    tenant_id = uuid4()
+    tenant_id, tier = uuid4(), "professional"
     with open_platform_session() as session:
-        session.add(Tenant(id=tenant_id, name=name, subdomain=name))
-        set_turns(session, tenant_id, plan=plan_of("professional"))
+        session.add(Tenant(id=tenant_id, name=name, subdomain=name, subscription_tier=tier))
+        set_turns(session, tenant_id, plan=plan_of(tier))
     provision(tenant_id)
     return tenant_id
 
