@@ -26,7 +26,7 @@ from core.jobs.running import RunningJob
 from core.tenancy.session import open_session
 from core.trading.models import BarSet, StrategyVersion, Sweep, SweepCell
 from core.trading.requests.backtests import refuse_deleted
-from core.trading.requests.sweeps import best_cells
+from core.trading.requests.sweeps import best_cells, score_of
 from core.trading.research.grid import read_grid
 from core.trading.research.prepared import Cell, prepare_sweep
 from core.trading.research.sweep import run_cells
@@ -77,7 +77,7 @@ def _row(cell: Cell, best_by: str) -> dict[str, Any]:
     return {
         "cell": cell.number,
         "params": dict(cell.params),
-        "score": None if cell.summary is None else cell.summary[best_by],
+        "score": None if cell.summary is None else score_of(cell.summary, best_by),
         "result_id": None if error else cell.result_id,
         "summary": cell.summary,
         "error": error,

@@ -1,6 +1,7 @@
 """Sweeps as they are asked for and read; what runs them is `core.trading.sweeps`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,23 +22,24 @@ from core.trading.requests.backtests import (
     settings_of,
     usable_bars,
 )
+from core.trading.requests.parts import cells_in_part
 from core.trading.requests.strategies import current_version
 from core.trading.research.grid import read_grid
 from core.trading.strategy.reading import read_strategy
 from core.usage.quotas import current_plan
 
-# Metrics that a sweep may be ranked by: the summary's, of which more is better.
-RANKED_BY = ("sharpe", "sortino", "calmar", "cagr", "total_return", "profit_factor", "expectancy")
-# About a second of one core: short enough to show progress, to let others in between and to lose
-# little to a kill; long enough that queueing it costs nothing beside.
-_BARS_IN_PART = 200_000_000
-_FEWEST_IN_PART = 10
-_MOST_IN_PART = 2_000
+MORE_IS_BETTER = (
+    *("sharpe", "sortino", "calmar", "cagr", "total_return", "final_equity", "profit_factor"),
+    *("expectancy", "win_rate", "payoff", "sqn"),
+)
+LESS_IS_BETTER = ("max_drawdown", "max_drawdown_days", "longest_drawdown_days", "volatility")
+RANKED_BY = MORE_IS_BETTER + LESS_IS_BETTER
+_MOST_FAULTS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class SweepRequest:
-    """A backtest at every cell of a grid; `best_by`: the metric of the summary to rank by."""
+    """A backtest at every cell of a grid; `best_by`: the metric to rank by, of RANKED_BY."""
 
     run: BacktestRequest
     grid: Mapping[str, Any]
@@ -49,20 +51,26 @@ def request_sweep(
 ) -> dict[str, Any]:
     """Keep a sweep, and queue its job with its parts, in one transaction; answer both ids.
 
-    Raises what `request_backtest` does, and InvalidInputError with every fault of the grid.
+    Raises what `request_backtest` does, and InvalidInputError with every fault of the settings,
+    the ranking, the grid and the data's fit, the first hundred of them.
     """
-    run = request.run
+    run, faults = request.run, list[Fault]()
     version = current_version(session, run.strategy_id)
     bar_set = usable_bars(session, run.data_id)
     strategy = read_strategy(version.document)
-    settings = settings_of(run, lot=bar_set.lot)
+    with _gathering(faults):
+        settings = settings_of(run, lot=bar_set.lot)
     if request.best_by not in RANKED_BY:
         text = f"A sweep is not ranked by {request.best_by[:40]!r}."
-        fault = Fault("/best_by", "one_of", text, f"Take one of {', '.join(RANKED_BY)}.")
-        raise InvalidInputError("The sweep cannot be ranked so.", errors=[fault])
-    most = current_plan(session).sweep_cells
-    grid = read_grid(strategy, request.grid, most_cells=most, params=run.params)
-    refuse_unfit(strategy, bar_set)
+        faults.append(Fault("/best_by", "one_of", text, f"Take one of {', '.join(RANKED_BY)}."))
+    with _gathering(faults):
+        most = current_plan(session).sweep_cells
+        grid = read_grid(strategy, request.grid, most_cells=most, params=run.params)
+    with _gathering(faults):
+        refuse_unfit(strategy, bar_set)
+    if faults:
+        detail = f"The sweep does not fit; {len(faults):,} faults were found."
+        raise InvalidInputError(detail, errors=faults[:_MOST_FAULTS])
     asked = {"params": dict(run.params), "grid": grid.as_document()}
     sweep = Sweep(
         strategy_id=version.strategy_id,
@@ -75,7 +83,7 @@ def request_sweep(
     )
     session.add(sweep)
     session.flush()
-    size = cells_in_part(bar_set.rows or 0, len(grid))
+    size = cells_in_part(strategy, bar_set.rows or 0, len(grid))
     sweep.job_id = submit_parent(
         session,
         kind=RUN_SWEEP,
@@ -91,10 +99,20 @@ def request_sweep(
     return {"id": str(sweep.id), "job_id": str(sweep.job_id), "status": "waiting"}
 
 
-def cells_in_part(rows: int, cells: int) -> int:
-    """Answer how many of a sweep's cells one part does, by how many bars each has."""
-    fitting = _BARS_IN_PART // max(rows, 1)
-    return min(max(fitting, _FEWEST_IN_PART), _MOST_IN_PART, cells)
+@contextmanager
+def _gathering(faults: list[Fault]) -> Iterator[None]:
+    try:
+        yield
+    except InvalidInputError as error:
+        if not error.errors:
+            raise
+        faults += error.errors
+
+
+def score_of(summary: Mapping[str, Any], best_by: str) -> float | None:
+    """Answer a cell's place in the order of the best: more is better; None where undefined."""
+    value: float | None = summary[best_by]
+    return -value if value is not None and best_by in LESS_IS_BETTER else value
 
 
 def get_sweep(session: TenantSession, sweep_id: UUID) -> dict[str, Any]:

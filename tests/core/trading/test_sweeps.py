@@ -10,17 +10,22 @@ from core.errors import ConflictError
 from core.jobs import claims
 from core.jobs.claims import FenceLostError
 from core.jobs.control import JobFilter, cancel_job, list_jobs
+from core.jobs.kinds import KINDS
 from core.jobs.models import Job
 from core.jobs.parents import cancel_orphans
 from core.jobs.running import RunningJob
 from core.tenancy.session import open_session
-from core.trading.models import Sweep, SweepCell
-from core.trading.requests.sweeps import cells_in_part
+from core.trading.models import BarSet, Sweep, SweepCell
+from core.trading.requests.sweeps import MORE_IS_BETTER, RANKED_BY
 from core.trading.sweeps import finish_sweep, run_sweep_part
 from tests.builders import a_client, a_strategy, a_tenant, do_jobs, some_data
+from workers.perform import perform
 
 pytestmark = pytest.mark.usefixtures("database")
 SWEEPS = "/api/v1/trading/sweeps/"
+UNDEFINED_WITHOUT_TRADES = {
+    *("sharpe", "sortino", "calmar", "profit_factor", "expectancy", "win_rate", "payoff", "sqn")
+}
 GRID = {"fast_n": [2, 3, 4, 5, 6]}
 
 
@@ -42,7 +47,7 @@ def body(client: FlaskClient, tenant: UUID) -> dict[str, Any]:
 
 @pytest.fixture
 def parts_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.trading.requests.sweeps._MOST_IN_PART", 2)
+    monkeypatch.setattr("core.trading.requests.parts._MOST_IN_PART", 2)
 
 
 def asked(client: FlaskClient, body: dict[str, Any], **more: Any) -> tuple[UUID, UUID]:
@@ -147,6 +152,31 @@ def test_a_sweep_of_a_deleted_strategy_fails_and_says_so(
     assert (stands["status"], stands["error"]["code"]) == ("failed", "strategy_deleted")
 
 
+@pytest.mark.usefixtures("parts_of_two")
+def test_a_part_that_fails_ends_the_sweep_and_the_cells_that_are_there_stay(
+    tenant: UUID, client: FlaskClient, body: dict[str, Any]
+) -> None:
+    sweep, job = asked(client, body)
+    first, second, _third = part_ids(tenant, job)
+    run_sweep_part(taken(tenant, first))
+    with open_session(tenant) as session:
+        bar_set = session.get_one(BarSet, UUID(body["data_id"]))
+        kept, bar_set.data_key = bar_set.data_key, None
+    perform(KINDS["trading.sweep_part"], str(tenant), str(second))
+    stands = client.get(f"{SWEEPS}{sweep}").json
+    assert (stands["status"], stands["error"]["code"]) == ("failed", "data_not_ready")
+    assert (stands["cells_done"], len(stands["best"])) == (2, 2)
+    cancel_orphans()
+    do_jobs(tenant)
+    assert cells(tenant, sweep) == [0, 1]
+    with open_session(tenant) as session:
+        session.get_one(BarSet, UUID(body["data_id"])).data_key = kept
+    assert client.post(f"/api/v1/jobs/{job}/retry").json["status"] == "waiting"
+    do_jobs(tenant)
+    assert cells(tenant, sweep) == [0, 1, 2, 3, 4]
+    assert client.get(f"{SWEEPS}{sweep}").json["status"] == "succeeded"
+
+
 def test_a_cell_that_cannot_run_says_why_and_the_others_do(
     tenant: UUID, client: FlaskClient, body: dict[str, Any]
 ) -> None:
@@ -179,6 +209,21 @@ def test_the_best_are_kept_by_the_metric_that_was_asked_for(
             cancel_job(session, job)
 
 
+@pytest.mark.parametrize("best_by", RANKED_BY)
+def test_the_best_come_first_and_undefined_ones_not_at_all(
+    tenant: UUID, client: FlaskClient, body: dict[str, Any], best_by: str
+) -> None:
+    """An average that is the other never crosses it, so its cell has no trades to average."""
+    sweep, _job = asked(client, body, best_by=best_by, grid={"fast_n": [2, 3, 8, 4, 5]})
+    do_jobs(tenant)
+    swept = client.get(f"{SWEEPS}{sweep}/cells").json["items"]
+    defined = [cell for cell in swept if cell["summary"][best_by] is not None]
+    sign = -1 if best_by in MORE_IS_BETTER else 1
+    ranked = sorted(defined, key=lambda cell: sign * cell["summary"][best_by])
+    assert client.get(f"{SWEEPS}{sweep}").json["best"] == ranked
+    assert (len(ranked) < 5) == (best_by in UNDEFINED_WITHOUT_TRADES)
+
+
 def test_the_best_are_ranked_by_a_job_that_may_run_twice(
     tenant: UUID, client: FlaskClient, body: dict[str, Any]
 ) -> None:
@@ -191,13 +236,3 @@ def test_the_best_are_ranked_by_a_job_that_may_run_twice(
     with pytest.raises(FenceLostError):
         finish_sweep(slow)
     assert len(client.get(f"{SWEEPS}{sweep}").json["best"]) == 5
-
-
-@pytest.mark.parametrize(
-    ("rows", "cells", "in_part"),
-    [(50_000, 10_000, 2_000), (500_000, 10_000, 400), (10**9, 10_000, 10), (100, 7, 7), (0, 5, 5)],
-)
-def test_a_part_is_as_many_cells_as_take_about_a_second(
-    rows: int, cells: int, in_part: int
-) -> None:
-    assert cells_in_part(rows, cells) == in_part

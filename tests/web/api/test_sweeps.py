@@ -1,3 +1,4 @@
+import json
 from typing import Any
 from uuid import UUID
 
@@ -85,6 +86,59 @@ def test_a_grid_that_does_not_fit_is_refused_with_every_fault(
     if codes is not None:
         assert {fault["code"] for fault in answer.json["errors"]} == codes
     assert client.get(SWEEPS, query_string={"strategy_id": NOBODY}).json["items"] == []
+
+
+def test_whatever_does_not_fit_is_told_at_once(client: FlaskClient, body: dict[str, Any]) -> None:
+    wrong = {"cash": -1, "profile": "x", "best_by": "luck", "grid": {"fast_n": [99], "x": []}}
+    other = a_strategy(client, timeframe="1h")
+    answer = client.post(SWEEPS, json=body | wrong | {"strategy_id": other})
+    assert answer.status_code == 422
+    assert {fault["path"] for fault in answer.json["errors"]} == {
+        *("/cash", "/profile", "/best_by", "/grid/fast_n/0", "/grid/x", "/data_id")
+    }
+
+
+HUGE = "9" * 399
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *("1e999", "-1e999", "NaN", HUGE, f"-{HUGE}", HUGE * 20, "3.5", "true", "null", "[3]"),
+        *('{"fast_n": 3}', '"3"', '"\\ud800"', "-0.0", "3, 3.0", ""),
+    ],
+)
+def test_a_value_that_is_none_is_refused(
+    client: FlaskClient, body: dict[str, Any], values: str
+) -> None:
+    text = json.dumps(body | {"grid": 0}).replace('"grid": 0', f'"grid": {{"fast_n": [{values}]}}')
+    answer = client.post(SWEEPS, data=text, content_type="application/json")
+    assert (answer.status_code, len(answer.json["errors"])) == (422, 1)
+
+
+def test_faults_without_number_are_counted_and_the_first_hundred_told(
+    client: FlaskClient, body: dict[str, Any]
+) -> None:
+    answer = client.post(SWEEPS, json=body | {"grid": {"fast_n": [99] * 9_000}})
+    assert (answer.status_code, len(answer.json["errors"])) == (422, 100)
+    assert "9,000" in answer.json["detail"]
+
+
+def test_a_billion_cells_are_refused_without_being_made(client: FlaskClient, tenant: UUID) -> None:
+    names = [f"n{k}" for k in range(9)]
+    params = {name: {"type": "int", "default": 3, "min": 2, "max": 20} for name in names}
+    inputs = {name: {"ta": "SMA", "with": {"timeperiod": f"${name}"}} for name in names}
+    entry = " and ".join(f"close > {name}" for name in names)
+    body = {
+        "strategy_id": a_strategy(
+            client, params=params, inputs=inputs, long={"entry": entry, "exit": "close < n0"}
+        ),
+        "data_id": some_data(client, tenant),
+        "grid": {name: list(range(2, 12)) for name in names},
+    }
+    answer = client.post(SWEEPS, json=body)
+    (fault,) = answer.json["errors"]
+    assert (fault["code"], "1,000,000,000" in fault["message"]) == ("grid_too_large", True)
 
 
 def test_a_grid_beyond_the_plan_is_refused_and_says_how_many_it_allows() -> None:
