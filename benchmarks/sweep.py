@@ -39,9 +39,8 @@ def resident(field: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
-def memory(whole: bool) -> float:
-    """Answer the MB of a sweep's peak above the idle process, in a process of its own."""
-    part = "memory-whole" if whole else "memory-kernel"
+def memory(part: str) -> float:
+    """Answer the MB of a part's peak above the idle process, in a process of its own."""
     command = [sys.executable, str(FOLDER / "sweep.py"), part]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
@@ -80,10 +79,10 @@ def main(cells: int) -> None:
         median(kernel.run),
         median(lambda: whole_path(market, grid, range(len(grid)), THREADS)),
     )
-    print(f"| 1,000 cells × {BARS:,} bars, {THREADS} threads | median | peak memory |")
+    print(f"| 1,000 cells of {BARS:,} bars, {THREADS} threads | median | peak memory |")
     print("|---|---:|---:|")
-    print(f"| bare kernel | {1e3 * bare:,.0f} ms | {memory(whole=False):,.0f} MB |")
-    print(f"| whole path | {1e3 * whole:,.0f} ms | {memory(whole=True):,.0f} MB |", flush=True)
+    print(f"| bare kernel | {1e3 * bare:,.0f} ms | {memory('memory-kernel'):,.0f} MB |")
+    print(f"| whole path | {1e3 * whole:,.0f} ms | {memory('memory-whole'):,.0f} MB |", flush=True)
     del kernel
     kernel = Kernel(market, grid, range(cells))
     with tempfile.TemporaryDirectory() as folder:

@@ -136,7 +136,7 @@ def main() -> None:
     assert len(answers) == len(grid)
     assert np.array_equal(answers[::EVERY], kernel.answers)
     cells = len(grid)
-    print(f"| {cells:,} cells × {BARS:,} bars | cells/s | the job path is … of it |")
+    print(f"| {cells:,} cells of {BARS:,} bars | cells/s | the job path is … of it |")
     print("|---|---:|---:|")
     for name, times in (
         ("whole job path, two units", paths),
