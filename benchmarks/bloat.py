@@ -21,20 +21,34 @@ BATCH = 100
 KEPT = 100_000
 LOOKS = 8
 _LIFE = (
-    "INSERT INTO neozork.jobs (id, tenant_id, kind, queue, args)"
-    " SELECT n, {tenant}, {kind}, {queue}, '{{}}' FROM unnest(%(jobs)s) n",
-    "UPDATE neozork.jobs SET status = 'dispatched', dispatched_at = clock_timestamp(),"
-    " deadline_at = clock_timestamp() + interval '5 s', publishes = 1 WHERE id = ANY(%(jobs)s)",
-    "UPDATE neozork.jobs SET status = 'running', attempt = 1, started_at = clock_timestamp(),"
-    " lease_until = clock_timestamp() + interval '10 s' WHERE id = ANY(%(jobs)s)",
-    "UPDATE neozork.jobs SET progress = 0.3, lease_until = clock_timestamp() + interval '10 s'"
-    " WHERE id = ANY(%(jobs)s)",
-    "UPDATE neozork.jobs SET progress = 0.6, lease_until = clock_timestamp() + interval '10 s'"
-    " WHERE id = ANY(%(jobs)s)",
-    "UPDATE neozork.jobs SET status = 'succeeded', progress = 1, lease_until = NULL,"
-    " finished_at = clock_timestamp() WHERE id = ANY(%(jobs)s)",
-    "UPDATE neozork.turns SET last_pick = clock_timestamp()"
-    " WHERE tenant_id = {tenant} AND queue = {queue}",
+    (
+        "INSERT INTO neozork.jobs (id, tenant_id, kind, queue, args)"
+        " SELECT n, {tenant}, {kind}, {queue}, '{{}}' FROM unnest(%(jobs)s) n"
+    ),
+    (
+        "UPDATE neozork.jobs SET status = 'dispatched', dispatched_at = clock_timestamp(),"
+        " deadline_at = clock_timestamp() + interval '5 s', publishes = 1 WHERE id = ANY(%(jobs)s)"
+    ),
+    (
+        "UPDATE neozork.jobs SET status = 'running', attempt = 1, started_at = clock_timestamp(),"
+        " lease_until = clock_timestamp() + interval '10 s' WHERE id = ANY(%(jobs)s)"
+    ),
+    (
+        "UPDATE neozork.jobs SET progress = 0.3, lease_until = clock_timestamp() + interval '10 s'"
+        " WHERE id = ANY(%(jobs)s)"
+    ),
+    (
+        "UPDATE neozork.jobs SET progress = 0.6, lease_until = clock_timestamp() + interval '10 s'"
+        " WHERE id = ANY(%(jobs)s)"
+    ),
+    (
+        "UPDATE neozork.jobs SET status = 'succeeded', progress = 1, lease_until = NULL,"
+        " finished_at = clock_timestamp() WHERE id = ANY(%(jobs)s)"
+    ),
+    (
+        "UPDATE neozork.turns SET last_pick = clock_timestamp()"
+        " WHERE tenant_id = {tenant} AND queue = {queue}"
+    ),
 )
 _RETIRE = (
     "DELETE FROM neozork.jobs WHERE id IN"
