@@ -138,8 +138,13 @@ def test_killed_units_cost_one_part_each_and_no_cell(firm: Firm, programs: ExitS
 def test_a_cancelled_sweep_frees_its_unit_in_the_middle_of_a_part(
     firm: Firm, programs: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One part of it would take longer than this test waits for anything."""
+    """One part of it would take longer than this test waits for anything.
+
+    The unit has done a sweep before: in its first moments compiled code is read, nothing asked.
+    """
     a_unit(programs)
+    _first, first_job = firm.sweep(range(2, 4), range(20, 22))
+    until(lambda: firm.status(first_job) == "succeeded", "a first sweep")
     with monkeypatch.context() as patch:
         patch.setattr("core.trading.requests.parts._SHARED_AMONG", 1)
         patch.setattr("core.trading.requests.parts._MOST_IN_PART", 10**9)
