@@ -50,12 +50,13 @@ class _Registry:
 def main(arguments: list[str] | None = None) -> int:
     """Run units until SIGTERM; 0 after a clean stop."""
     parser = argparse.ArgumentParser(prog="neozork work", description=__doc__)
-    parser.add_argument("--queues", default=",".join(QUEUES), help="comma-separated; all")
-    parser.add_argument("--units", type=int, default=1, help="processes per queue; 1")
+    parser.add_argument(
+        "--queues", default=",".join(QUEUES), help="comma-separated; bulk:2 for two units of one"
+    )
+    parser.add_argument("--units", type=int, default=1, help="units of each other queue; 1")
     options = parser.parse_args(arguments)
-    queues = options.queues.split(",")
-    unknown = [queue for queue in queues if queue not in QUEUES]
-    if unknown or options.units < 1:
+    units = _units(options.queues, options.units)
+    if not units.keys() <= set(QUEUES) or min(units.values()) < 1:
         parser.error(f"--queues are some of {', '.join(QUEUES)}; --units is 1 or more")
 
     configure_logging(get_settings(), "worker")
@@ -69,17 +70,26 @@ def main(arguments: list[str] | None = None) -> int:
                     command=[sys.executable, "-m", "workers.unit", queue],
                     environment=environment,
                 )
-                for queue in queues
-                for _ in range(options.units)
+                for queue, count in units.items()
+                for _ in range(count)
             ]
         )
-        registry = _Registry(supervisor, queues)
+        registry = _Registry(supervisor, list(units))
         serve_metrics(units_registry(folder))
         try:
             supervisor.run(registry.look)
         finally:
             registry.forget()
     return 0
+
+
+def _units(queues: str, otherwise: int) -> dict[str, int]:
+    """Answer how many units each queue gets; 0 where the number is none."""
+    asked = [queue.partition(":") for queue in queues.split(",")]
+    return {
+        queue: (int(count) if count.isdecimal() else 0) if colon else otherwise
+        for queue, colon, count in asked
+    }
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def migrate(arguments: tuple[str, ...]) -> None:
 @main.command(context_settings=_PASSED_ON, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def work(arguments: tuple[str, ...]) -> None:
-    """Do jobs: [--queues interactive,bulk,…] [--units N]."""
+    """Do jobs: [--queues interactive,bulk:2,…] [--units N]."""
     _become("workers.main", *arguments)
 
 

@@ -44,11 +44,13 @@ def test_the_procfile_names_every_process() -> None:
     assert tuple(procfile()) == PROCESSES
 
 
-def test_money_has_a_process_of_its_own_and_every_queue_has_one() -> None:
+def test_money_has_a_process_of_its_own_every_queue_one_and_sweeps_two_units() -> None:
     works = [line for line in procfile().values() if "work" in line]
     queues = [line[line.index("--queues") + 1].split(",") for line in works]
     assert ["money"] in queues
-    assert sorted(queue for named in queues for queue in named) == sorted(QUEUES)
+    units = dict(queue.partition(":")[::2] for named in queues for queue in named)
+    assert sorted(units) == sorted(QUEUES)
+    assert units["bulk"] == "2"
 
 
 def test_compose_runs_the_lines_of_the_procfile() -> None:

@@ -5,7 +5,11 @@ from workers.main import main
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--queues", "interactive,nowhere"], ["--units", "0"], ["--units", "many"]]
+    "arguments",
+    [
+        *(["--queues", "interactive,nowhere"], ["--units", "0"], ["--units", "many"]),
+        *(["--queues", "money:0"], ["--queues", "money:"], ["--queues", "money:-1,bulk"]),
+    ],
 )
 def test_a_mistyped_command_line_starts_nothing(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -14,6 +18,16 @@ def test_a_mistyped_command_line_starts_nothing(
         main(arguments)
     assert refused.value.code == 2
     assert "--units" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("quiet_jobs")
+def test_a_queue_may_have_units_of_its_own_number(as_superuser: object) -> None:
+    def registered() -> list[tuple[object, ...]]:
+        units = "SELECT queue, units FROM neozork.job_units ORDER BY queue"
+        return as_superuser.execute(units).fetchall()
+
+    with program("workers.main", "--queues", "money,housekeeping:2", says="unit_ready"):
+        until(lambda: registered() == [("housekeeping", 2), ("money", 1)], "the units")
 
 
 @pytest.mark.usefixtures("quiet_jobs")
