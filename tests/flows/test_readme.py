@@ -36,3 +36,4 @@ def test_the_first_session_works_as_it_is_written(platform: Platform, tmp_path: 
     assert '"status": "succeeded"' in done.stdout
     assert '"verdict": "untested"' in done.stdout
     assert "symbol,side,entry_bar" in done.stdout
+    assert '"cells_done": 12' in done.stdout
