@@ -3,18 +3,22 @@
 From the request to the parent's end: Postgres (fsync on) and Valkey of its own, the real
 dispatcher, two real units, every cell stored. Against it, in turns: the same cells run in two
 processes without jobs or database, and the bare kernel over a tenth of them, events ready, on
-two threads. Prints a table for benchmarks/RESULTS.md.
+two threads. Beside the time, the processor time of every process that took part, which says what
+two free cores could do where others are busy. Prints a table for benchmarks/RESULTS.md.
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 from multiprocessing import get_context
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -39,12 +43,31 @@ from core.tenancy.session import open_session
 from core.trading.backtest.memory import keep_freed_memory
 from core.trading.bars.canonical import data_hash, write_parquet
 from core.trading.bars.series import Bars
-from core.trading.models import BarSet, SweepCell
+from core.trading.models import BarSet, Sweep, SweepCell
 from core.trading.requests.backtests import BacktestRequest
 from core.trading.requests.strategies import create_strategy
 from core.trading.requests.sweeps import SweepRequest, request_sweep
 
 EVERY = 10
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def spent(pid: int) -> float:
+    """Answer the processor seconds of a process, its children, and those that have ended."""
+    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    below = [
+        int(child)
+        for children in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in children.read_text().split()
+    ]
+    return sum(int(ticks) for ticks in stat[11:15]) / _TICKS + sum(map(spent, below))
+
+
+def measured(once: Callable[[], float]) -> tuple[float, float]:
+    """Answer the seconds that it tells, and the processor seconds of all that took part."""
+    before = spent(os.getpid())
+    taken = once()
+    return taken, spent(os.getpid()) - before
 
 
 @contextmanager
@@ -81,27 +104,29 @@ def a_request(tenant: UUID, market: Bars, axes: dict[str, list[int]]) -> SweepRe
     return SweepRequest(run=run, grid=axes)
 
 
-def job_path(tenant: UUID, asked: SweepRequest) -> tuple[float, float, UUID]:
-    """Answer the seconds to the sweep's end, those of the request alone, and the sweep's id."""
+def job_path(tenant: UUID, asked: SweepRequest) -> float:
+    """Answer the seconds from the request to the sweep's end."""
     began = time.perf_counter()
     with open_session(tenant) as session:
         made = request_sweep(session, request=asked, created_by=uuid4())
-    requested = time.perf_counter() - began
     status = select(Job.status).where(Job.id == UUID(made["job_id"]))
-    while True:
-        register_units(UNIT_ID, {"bulk": THREADS})
+    for look in count():
+        if look % 20 == 0:
+            register_units(UNIT_ID, {"bulk": THREADS})
         with open_session(tenant) as session:
             now = session.scalar(status)
         if now == "succeeded":
-            return time.perf_counter() - began, requested, UUID(made["id"])
+            return time.perf_counter() - began
         assert now in {"waiting", "queued", "dispatched", "running"}, now
         assert time.perf_counter() - began < PATIENCE_S
-        time.sleep(0.02)
+        time.sleep(0.1)
+    raise AssertionError
 
 
-def stored(tenant: UUID, sweep: UUID) -> np.ndarray:
-    """Answer trades and final equity of the stored cells, in their order."""
-    numbers = select(SweepCell.summary).where(SweepCell.sweep_id == sweep).order_by(SweepCell.cell)
+def stored(tenant: UUID) -> np.ndarray:
+    """Answer trades and final equity of the newest sweep's cells, in their order."""
+    newest = select(Sweep.id).order_by(Sweep.created_at.desc()).limit(1).scalar_subquery()
+    numbers = select(SweepCell.summary).where(SweepCell.sweep_id == newest).order_by(SweepCell.cell)
     with open_session(tenant) as session:
         found = [row for row in session.scalars(numbers) if row]
     return np.array([(row["trades"], row["final_equity"]) for row in found])
@@ -115,7 +140,7 @@ def main() -> None:
     market, grid = our_bars(BARS), grid_of(TEN_THOUSAND)
     kernel = Kernel(market, grid, range(0, len(grid), EVERY))
     kernel.run()
-    paths, requests, bare, kernels = [], [], [], []
+    found: list[list[tuple[float, float]]] = [[], [], []]
     with (
         servers(),
         two_units(),
@@ -123,30 +148,40 @@ def main() -> None:
     ):
         tenant = a_tenant()
         asked = a_request(tenant, market, TEN_THOUSAND)
-        job_path(tenant, asked)
-        list(pool.map(half_in_a_process, range(THREADS)))
+        sides: list[Callable[[], float]] = [
+            lambda: job_path(tenant, asked),
+            lambda: max(pool.map(half_in_a_process, range(THREADS))),
+            kernel.run,
+        ]
+        for side in sides:
+            side()
         for _ in range(rounds):
-            seconds, requested, sweep = job_path(tenant, asked)
-            paths.append(seconds)
-            requests.append(requested)
-            bare.append(max(pool.map(half_in_a_process, range(THREADS))))
-            kernels.append(kernel.run() * EVERY)
-            print(seconds, requested, bare[-1], kernels[-1], file=sys.stderr, flush=True)
-        answers = stored(tenant, sweep)
+            for times, side in zip(found, sides, strict=True):
+                times.append(measured(side))
+        answers = stored(tenant)
+    found[2] = [(EVERY * seconds, EVERY * cpu) for seconds, cpu in found[2]]
     assert len(answers) == len(grid)
     assert np.array_equal(answers[::EVERY], kernel.answers)
-    cells = len(grid)
-    print(f"| {cells:,} cells of {BARS:,} bars | cells/s | the job path is … of it |")
-    print("|---|---:|---:|")
-    for name, times in (
-        ("whole job path, two units", paths),
-        ("the same cells in two processes, no jobs", bare),
-        ("bare kernel, events ready, two threads", kernels),
+    print_table(found, len(grid))
+
+
+def print_table(found: list[list[tuple[float, float]]], cells: int) -> None:
+    print(f"| {cells:,} cells of {BARS:,} bars | cells/s | processor time a cell ", end="")
+    print("| job path against it | by processor time |")
+    print("|---|---:|---:|---:|---:|")
+    path_seconds, path_cpu = (statistics.median(side) for side in zip(*found[0], strict=True))
+    for name, times in zip(
+        (
+            "whole job path, two units",
+            "the same cells in two processes, no jobs",
+            "bare kernel, events ready, two threads",
+        ),
+        found,
+        strict=True,
     ):
-        taken = statistics.median(times)
-        share = statistics.median(one / path for one, path in zip(times, paths, strict=True))
-        print(f"| {name} | {cells / taken:,.0f} | {share:.2f} |")
-    print(f"\nOf the job path, the request: {1e3 * statistics.median(requests):.0f} ms.")
+        seconds, cpu = (statistics.median(side) for side in zip(*times, strict=True))
+        print(f"| {name} | {cells / seconds:,.0f} | {1e6 * cpu / cells:,.0f} µs ", end="")
+        print(f"| {seconds / path_seconds:.2f} | {cpu / path_cpu:.2f} |")
 
 
 if __name__ == "__main__":

@@ -178,5 +178,5 @@ class Desk:
             plan = plan._replace(events=self._events, words=self._words)
             rules = rules_of(signals, sweep.settings, first=sweep.span.first, coasts=True)
             found = _Rest(plan, rules, profile_faults(signals, sweep.settings))
-            sweep.shared.put(key, found, sum(column.nbytes for column in plan[2:]))
+            sweep.shared.put(key, found, plan[2:])
         return found

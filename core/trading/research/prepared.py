@@ -23,7 +23,7 @@ from core.trading.strategy.sharing import Shared
 from core.trading.strategy.signals import SizingMethod
 from core.trading.strategy.tree import Node
 
-MOST_SHARED_BYTES = 64 * 1024**2
+MOST_SHARED_BYTES = 192 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """What evaluations of one strategy with different parameters have in common, computed once."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from itertools import count
 from threading import Lock
 from typing import Any
+
+from numpy.typing import NDArray
 
 from core.trading.strategy.rules import Strategy
 from core.trading.strategy.tree import Lag, Let, Node, Output, Parameter, Window, children
@@ -27,7 +29,8 @@ class Shared:
         self.bytes_kept = 0
         self._swept = frozenset(swept)
         self._most_bytes = most_bytes
-        self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[Any, dict[int, int]]] = OrderedDict()
+        self._keepers: Counter[int] = Counter()
         self._lock = Lock()
         self._places: dict[int, tuple[int, tuple[str, ...], Node]] = {}
         self._numbers: dict[Node, int] = {}
@@ -66,7 +69,7 @@ class Shared:
         found = self.get(key)
         if found is None:
             found = compute()
-            self.put(key, found, _size(found))
+            self.put(key, found, found if isinstance(found, tuple) else (found,))
         return found
 
     def get(self, key: Hashable) -> Any:
@@ -78,16 +81,29 @@ class Shared:
             self._kept.move_to_end(key)
             return found[0]
 
-    def put(self, key: Hashable, value: Any, size: int) -> None:
-        """Keep a value of so many bytes, and let go of others if need be."""
+    def put(self, key: Hashable, value: Any, columns: Iterable[NDArray[Any]]) -> None:
+        """Keep a value that consists of these columns, and let go of others if need be.
+
+        What several keep, as an input and the number that it is, is counted once.
+        """
         with self._lock:
             if key in self._kept:
                 return
-            self._kept[key] = (value, size)
-            self.bytes_kept += size
+            sizes = {id(column): column.nbytes for column in columns}
+            self._kept[key] = (value, sizes)
+            self.bytes_kept += sum(sizes[one] for one in sizes if not self._keepers[one])
+            self._keepers.update(sizes.keys())
             while self.bytes_kept > self._most_bytes:
-                _, (_, freed) = self._kept.popitem(last=False)
-                self.bytes_kept -= freed
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Let go of what was longest not asked for."""
+        _, (_, sizes) = self._kept.popitem(last=False)
+        self._keepers.subtract(sizes.keys())
+        for one, size in sizes.items():
+            if not self._keepers[one]:
+                del self._keepers[one]
+                self.bytes_kept -= size
 
     def swept_in_rules(self, *parts: Any) -> tuple[str, ...]:
         """Answer the swept parameters in parts of a document, in order: rules, trees, numbers."""
@@ -123,8 +139,3 @@ class Shared:
         for part in children(node):
             found.update(self.swept_in(part))
         return tuple(sorted(found & self._swept))
-
-
-def _size(found: Any) -> int:
-    """Answer the bytes of a column, or of several."""
-    return sum(map(_size, found)) if isinstance(found, tuple) else int(found.nbytes)

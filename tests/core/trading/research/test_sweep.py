@@ -242,6 +242,17 @@ def test_columns_are_kept_for_other_cells_within_a_bound() -> None:
     assert 0 < most <= 6 * column
 
 
+def test_a_column_that_is_known_by_two_names_is_counted_once() -> None:
+    """Counted twice, a hundred columns that fit were computed anew for every cell."""
+    document = SWEPT["plain"][0] | {"let": {"quick": "fast"}}
+    document["long"] = {"entry": "crosses_above(quick, slow)", "exit": "crosses_below(fast, slow)"}
+    axes = {"fast_n": list(range(2, 30)), "slow_n": [40, 50]}
+    _, grid, sweep = a_sweep(document, axes)
+    cells = list(run_cells(sweep, range(len(grid)), threads=2))
+    assert len(cells) == 56
+    assert 30 * 8 * len(BARS) <= sweep.shared.bytes_kept < 31 * 8 * len(BARS)
+
+
 def test_a_sweep_runs_no_further_ahead_than_its_threads_need() -> None:
     """Results wait for whoever asks: 20,000 cells are not all in memory at once."""
     axes = {"fast_n": list(range(2, 102)), "slow_n": list(range(200, 400))}
