@@ -99,9 +99,11 @@ parity: .venv-peers/made  ## Ask the peers again; fail where they answer otherwi
 	PYTHONHASHSEED=0 .venv-peers/bin/python benchmarks/parity/record.py "$$fresh" && \
 	diff -rq $(RECORDINGS) "$$fresh" && echo "the recordings are what the peers answer"
 
-bench: .venv/dev .venv-peers/made  ## Measure speed, engine and jobs beside their peers
+bench: .venv/dev .venv-peers/made  ## Measure speed, engine, sweeps and jobs beside their peers
 	@$(BIN)/python benchmarks/engine.py
 	@$(BIN)/python benchmarks/end_to_end.py
+	@$(BIN)/python benchmarks/sweep.py
+	@$(BIN)/python benchmarks/sweep_jobs.py
 	@$(BIN)/python benchmarks/jobs.py
 	@DATABASE_POOL_SIZE=16 $(BIN)/python benchmarks/fairness.py
 	@$(BIN)/python benchmarks/bloat.py

@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,15 +23,26 @@ from engine import KEEPS_FREED_MEMORY, our_bars
 from sweep_market import BARS, THOUSAND, THREADS, Kernel, grid_of, whole_path
 
 from core.trading.backtest.memory import keep_freed_memory
+from core.trading.bars.series import Bars
 
 FOLDER = Path(__file__).resolve().parent
 PEERS = FOLDER.parent / ".venv-peers" / "bin" / "python"
 REPEATS = 7
 
 
-def median(once: Callable[[], float], repeats: int = REPEATS) -> float:
+Times = tuple[float, float]
+
+
+def median(once: Callable[[], float], repeats: int = REPEATS) -> Times:
+    """Answer the seconds of a repeat, and its processor seconds."""
     once()
-    return statistics.median(once() for _ in range(repeats))
+    times = []
+    for _ in range(repeats):
+        began = time.process_time()
+        seconds = once()
+        times.append((seconds, time.process_time() - began))
+    seconds, processor = (statistics.median(side) for side in zip(*times, strict=True))
+    return seconds, processor
 
 
 def resident(field: str) -> float:
@@ -46,6 +58,7 @@ def memory(part: str) -> float:
 
 
 def measure_memory(part: str) -> None:
+    """Print it; the events that the kernel is given are counted, for they wait in memory."""
     market, few = our_bars(BARS), grid_of({"fast_n": [5, 6], "slow_n": [50]})
     whole_path(market, few, range(len(few)), THREADS)
     kernel = None
@@ -61,41 +74,62 @@ def measure_memory(part: str) -> None:
     print(resident("VmHWM") - idle)
 
 
-def peer(cells: int, folder: str) -> dict[str, float]:
-    """Answer vectorbt's seconds over the first cells; its answers are in a file of the folder."""
+def peer(cells: int, folder: str) -> dict[str, Times]:
+    """Answer vectorbt's times over the first cells; its answers are in a file of the folder."""
     command = [PEERS, FOLDER / "sweep_peers.py", str(BARS), str(cells), folder]
     command += [json.dumps(THOUSAND)]
     env = os.environ | KEEPS_FREED_MEMORY
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
-    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    answer: dict[str, Times] = json.loads(done.stdout.splitlines()[-1])
     return answer
+
+
+def thousand(market: Bars) -> None:
+    grid = grid_of(THOUSAND)
+    kernel = Kernel(market, grid, range(len(grid)))
+    print(f"| 1,000 cells of {BARS:,} bars | median | processor time | peak memory |")
+    print("|---|---:|---:|---:|")
+    for name, part, once in (
+        (f"bare kernel, {THREADS} threads", "memory-kernel", kernel.run),
+        ("whole path, 1 thread", None, lambda: whole_path(market, grid, range(1_000), 1)),
+        (
+            f"whole path, {THREADS} threads",
+            "memory-whole",
+            lambda: whole_path(market, grid, range(1_000), THREADS),
+        ),
+    ):
+        seconds, processor = median(once)
+        most = f"{memory(part):,.0f} MB" if part else ""
+        print(f"| {name} | {1e3 * seconds:,.0f} ms | {1e3 * processor:,.0f} ms | {most} |")
+
+
+def against_vectorbt(market: Bars, cells: int) -> None:
+    kernel = Kernel(market, grid_of(THOUSAND), range(cells))
+    before = median(kernel.run)
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = peer(cells, folder)
+        answers = np.load(Path(folder) / "answers.npy")
+    after = median(kernel.run)
+    assert np.array_equal(kernel.answers[:, 0], answers[:, 0])
+    assert np.allclose(kernel.answers[:, 1], answers[:, 1], rtol=1e-9, atol=0)
+    ours = [sum(both) / 2 for both in zip(before, after, strict=True)]
+    print(
+        f"\n| {cells:,} cells, the same signals, the same answers | median | processor time ",
+        end="",
+    )
+    print("| times ours | by processor time |")
+    print("|---|---:|---:|---:|---:|")
+    for name, times in {f"bare kernel, {THREADS} threads": ours, **theirs}.items():
+        shares = [time / our for time, our in zip(times, ours, strict=True)]
+        print(f"| {name} | {1e3 * times[0]:,.0f} ms | {1e3 * times[1]:,.0f} ms ", end="")
+        print(f"| {shares[0]:,.0f} | {shares[1]:,.0f} |")
 
 
 def main(cells: int) -> None:
     keep_freed_memory()
-    market, grid = our_bars(BARS), grid_of(THOUSAND)
-    kernel = Kernel(market, grid, range(len(grid)))
-    bare, whole = (
-        median(kernel.run),
-        median(lambda: whole_path(market, grid, range(len(grid)), THREADS)),
-    )
-    print(f"| 1,000 cells of {BARS:,} bars, {THREADS} threads | median | peak memory |")
-    print("|---|---:|---:|")
-    print(f"| bare kernel | {1e3 * bare:,.0f} ms | {memory('memory-kernel'):,.0f} MB |")
-    print(f"| whole path | {1e3 * whole:,.0f} ms | {memory('memory-whole'):,.0f} MB |", flush=True)
-    del kernel
-    kernel = Kernel(market, grid, range(cells))
-    with tempfile.TemporaryDirectory() as folder:
-        theirs = peer(cells, folder)
-        answers = np.load(Path(folder) / "answers.npy")
-    ours = median(kernel.run)
-    assert np.array_equal(kernel.answers[:, 0], answers[:, 0])
-    assert np.allclose(kernel.answers[:, 1], answers[:, 1], rtol=1e-9, atol=0)
-    print(f"\n| {cells:,} cells, the same signals, the same answers | median | times ours |")
-    print("|---|---:|---:|")
-    print(f"| bare kernel, {THREADS} threads | {1e3 * ours:,.0f} ms | 1 |")
-    for part, seconds in theirs.items():
-        print(f"| vectorbt, Rust: {part} | {1e3 * seconds:,.0f} ms | {seconds / ours:,.0f} |")
+    market = our_bars(BARS)
+    thousand(market)
+    against_vectorbt(market, cells)
 
 
 if __name__ == "__main__":

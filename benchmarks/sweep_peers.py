@@ -31,14 +31,20 @@ def signals(close: np.ndarray, axes: dict[str, list[int]], cells: int) -> list[n
     return [entries, exits]
 
 
+def since(began: tuple[float, float]) -> tuple[float, float]:
+    """Answer the seconds since then, and the processor seconds."""
+    return time.perf_counter() - began[0], time.process_time() - began[1]
+
+
 def main(count: int, cells: int, folder: Path, axes: dict[str, list[int]]) -> None:
     warnings.simplefilter("ignore")
     prices = bars(count)
     entries, exits = signals(prices["close"], axes, cells)
     close, start = pd.Series(prices["close"]), prices["open"][:, None]
-    taken: dict[str, list[float]] = {"orders": [], "orders, trades and final equity": []}
+    orders, answers = "vectorbt, Rust: orders", "vectorbt, Rust: orders, trades, final equity"
+    taken: dict[str, list[tuple[float, float]]] = {orders: [], answers: []}
     for _ in range(REPEATS):
-        began = time.perf_counter()
+        began = time.perf_counter(), time.process_time()
         portfolio = vbt.Portfolio.from_signals(
             close,
             entries=entries,
@@ -48,14 +54,18 @@ def main(count: int, cells: int, folder: Path, axes: dict[str, list[int]]) -> No
             engine="rust",
             freq="1min",
         )
-        taken["orders"].append(time.perf_counter() - began)
+        taken[orders].append(since(began))
         records = portfolio.exit_trades.records
         final = portfolio.final_value().to_numpy()
-        taken["orders, trades and final equity"].append(time.perf_counter() - began)
+        taken[answers].append(since(began))
     closed = records[records["status"] == 1]
     trades = np.bincount(closed["col"], minlength=cells)
     np.save(folder / "answers.npy", np.column_stack((trades, final)))
-    print(json.dumps({part: statistics.median(seconds) for part, seconds in taken.items()}))
+    medians = {
+        part: [statistics.median(side) for side in zip(*times, strict=True)]
+        for part, times in taken.items()
+    }
+    print(json.dumps(medians))
 
 
 if __name__ == "__main__":
