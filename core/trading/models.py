@@ -107,7 +107,7 @@ class Sweep(TenantBase, kw_only=True):
     """One strategy's version over one bar set, at every cell of a grid of parameters.
 
     `settings`: as a backtest's, with `grid`, the axes in order. `best`: the best cells by
-    `best_by`, once all are there. Each of its job's parts does `part_cells` cells.
+    `best_by`, once all are there.
     """
 
     __tablename__ = "sweeps"
@@ -129,7 +129,8 @@ class Sweep(TenantBase, kw_only=True):
 class SweepCell(TenantBase, kw_only=True):
     """What one cell of a sweep came to; the same numbers as a backtest with its parameters.
 
-    `score`: the metric that the sweep ranks by, None where it is undefined. `error`: the problem
+    `score`: the metric that the sweep ranks by, negative where less is better, None where it is
+    undefined. `error`: the problem
     that a backtest would have ended with, in place of a summary.
     """
 

@@ -23,7 +23,8 @@ def run_cells(
 ) -> Iterator[Cell]:
     """Run cells and answer them in their order, as they come; memory does not grow with them.
 
-    The kernel holds no lock, so threads use as many cores. `checkpoint`: called in the thread
+    Compiled code holds no lock, so threads use as many cores where a cell takes a millisecond or
+    more; below, they wait for one another. `checkpoint`: called in the thread
     that asks for cells, at least every 50 ms of waiting; whatever it raises ends the work within
     a stretch of 65,536 bars, and is raised. Leaving the iteration early ends it, too.
     """
