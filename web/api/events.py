@@ -76,7 +76,8 @@ class _Stream:
         self.token = token
         self.tenant_id = tenant_id()
         self.permissions = caller().permissions
-        self.beat_at = time.monotonic() + HEARTBEAT_EVERY_S
+        # Not all at once, where many come together.
+        self.beat_at = time.monotonic() + HEARTBEAT_EVERY_S * (1 + secrets.randbelow(1_000)) / 1_000
         # Before the place is read: what is announced from then on is heard.
         self.listener = HUB.open(self.tenant_id, caller().user_id, _cutter(request.environ))
         try:

@@ -1,0 +1,258 @@
+"""Event streams of one web process, idle and told: `python benchmarks/events.py`.
+
+Postgres (fsync on), Valkey and gunicorn of its own, one gevent worker; the streams are held by
+one process, changes and requests come from another. Prints a table for benchmarks/RESULTS.md.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from jobs import FOLDER, a_tenant, servers
+
+from core.identity.authentication import login
+from core.identity.models import TenantUser, User
+from core.identity.passwords import hash_password
+from core.jobs.kinds import RUN_BACKTEST
+from core.jobs.submit import submit_job
+from core.tenancy.resolution import Signals, resolve
+from core.tenancy.session import open_platform_session, open_session
+
+HOST = "127.0.0.1"
+STREAMS_A_USER = 10
+PASSWORD = "correct horse battery"  # noqa: S105
+PATIENCE_S = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def web(port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    environment = os.environ | {"HOST": HOST, "PORT": str(port), "WEB_CONCURRENCY": "1"}
+    command = [sys.executable, "-m", "gunicorn", "--config", "web/gunicorn.py", "web.wsgi:app"]
+    process = subprocess.Popen(command, env=environment, cwd=FOLDER.parent)
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while not is_up(port):
+            assert time.monotonic() < deadline, "the web process does not answer"
+            time.sleep(0.1)
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def is_up(port: int) -> bool:
+    with suppress(OSError):
+        return ask_health(http.client.HTTPConnection(HOST, port, timeout=5)) > 0
+    return False
+
+
+def ask_health(connection: http.client.HTTPConnection) -> float:
+    """Answer how many milliseconds the answer took."""
+    began = time.perf_counter()
+    connection.request("GET", "/api/v1/health")
+    answer = connection.getresponse()
+    answer.read()
+    assert answer.status == 200
+    return (time.perf_counter() - began) * 1_000
+
+
+def health(port: int, during: threading.Event) -> list[float]:
+    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_S)
+    took = []
+    while not during.wait(0.02):
+        took.append(ask_health(connection))
+    connection.close()
+    return took
+
+
+def tokens_of(tenant: UUID, users: int) -> list[str]:
+    """Sign new members in, and answer an access token for each stream."""
+    ref = resolve(Signals(path=str(tenant)))
+    hashed = hash_password(PASSWORD)
+    tokens = []
+    for _ in range(users):
+        mail = f"{uuid4().hex}@bench.example.com"
+        user = uuid4()
+        with open_platform_session() as session:
+            session.add(User(id=user, email=mail, username=mail[:12], password_hash=hashed))
+            session.flush()
+            session.add(TenantUser(tenant_id=tenant, user_id=user, role="user"))
+        signed_in = login(ref, email=mail, password=PASSWORD, address=None)
+        tokens += [signed_in.access_token] * STREAMS_A_USER
+    return tokens
+
+
+def worker_of(master: "subprocess.Popen[bytes]") -> int:
+    children = Path(f"/proc/{master.pid}/task/{master.pid}/children").read_text()
+    return int(children.split()[0])
+
+
+def resident_kb(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
+            return int(line.split()[1])
+    raise LookupError("no Rss")
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Streams:
+    """A process that holds streams open."""
+
+    def __init__(self, port: int, tokens: list[str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(FOLDER / "events_client.py"), HOST, str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(tokens) + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "open\n"
+
+    def heard(self) -> dict[str, object]:
+        assert self.process.stdout is not None
+        answer: dict[str, object] = json.loads(self.process.stdout.readline())
+        self.process.wait()
+        return answer
+
+
+def change(tenants: list[UUID], for_s: float, every_s: float) -> dict[str, float]:
+    """Submit jobs of one tenant after the other; answer when each was about to be committed."""
+    committed = {}
+    ends = time.monotonic() + for_s
+    while time.monotonic() < ends:
+        tenant = tenants[len(committed) % len(tenants)]
+        with open_session(tenant) as session:
+            job = submit_job(session, kind=RUN_BACKTEST, args={})
+            at = time.monotonic()
+        committed[str(job)] = at
+        time.sleep(every_s)
+    return committed
+
+
+def measured(tenants: int, users: int, for_s: float, every_s: float) -> dict[str, float]:
+    port = free_port()
+    firms = [a_tenant() for _ in range(tenants)]
+    tokens = [token for firm in firms for token in tokens_of(firm, users)]
+    with web(port) as master:
+        worker = worker_of(master)
+        connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_S)
+        for _ in range(50):
+            ask_health(connection)
+        connection.close()
+        found = {"health before": [*quiet(port, for_s / 4)]}
+        before = resident_kb(worker)
+        streams = Streams(port, tokens)
+        time.sleep(2)
+        kept = (resident_kb(worker) - before) / len(tokens)
+        found["health idle"] = quiet(port, for_s / 4)
+        over = threading.Event()
+        asked: list[float] = []
+        asker = threading.Thread(target=lambda: asked.extend(health(port, over)))
+        asker.start()
+        spent = cpu_s(worker)
+        committed = change(firms, for_s, every_s)
+        spent = (cpu_s(worker) - spent) / for_s
+        over.set()
+        asker.join()
+        time.sleep(1)
+        began = time.monotonic()
+        master.terminate()
+        master.wait(PATIENCE_S)
+        stopped = time.monotonic() - began
+        heard = streams.heard()
+    late = latencies(committed, heard["came"], len(tokens) // tenants)
+    return {
+        "streams": len(tokens),
+        "changes": len(committed),
+        "KB a stream": kept,
+        "delivery p50": percentile(late, 50),
+        "delivery p99": percentile(late, 99),
+        "health p50, no stream": percentile(found["health before"], 50),
+        "health p99, no stream": percentile(found["health before"], 99),
+        "health p50, streams idle": percentile(found["health idle"], 50),
+        "health p99, streams idle": percentile(found["health idle"], 99),
+        "health p50 meanwhile": percentile(asked, 50),
+        "health p99 meanwhile": percentile(asked, 99),
+        "cores spent": spent,
+        "SIGTERM s": stopped,
+        "told to return": float(str(heard["retry"])),
+    }
+
+
+def quiet(port: int, for_s: float) -> list[float]:
+    over = threading.Event()
+    threading.Timer(for_s, over.set).start()
+    return health(port, over)
+
+
+def latencies(committed: dict[str, float], came: object, listeners: int) -> list[float]:
+    assert isinstance(came, dict)
+    late = []
+    for job, at in committed.items():
+        times = came.get(job, [])
+        assert len(times) == listeners, f"{len(times)} of {listeners} heard of {job}"
+        late += [(time_ - at) * 1_000 for time_ in times]
+    return late
+
+
+def percentile(values: list[float], which: int) -> float:
+    return statistics.quantiles(values, n=100)[which - 1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--streams", type=int, default=500)
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    users = options.streams // STREAMS_A_USER
+    plays = {
+        "one firm": (1, users, 0.2),
+        "a firm for every ten": (users, 1, 0.02),
+    }
+    with servers():
+        for name, (tenants, each, every_s) in plays.items():
+            if options.only in name:
+                rounds = [
+                    measured(tenants, each, options.seconds, every_s)
+                    for _ in range(options.rounds)
+                ]
+                print_table(name, rounds)
+
+
+def print_table(name: str, rounds: list[dict[str, float]]) -> None:
+    print(f"| {name} | median | worst |")
+    print("|---|---:|---:|")
+    for what in rounds[0]:
+        values = [found[what] for found in rounds]
+        print(f"| {what} | {statistics.median(values):,.1f} | {max(values):,.1f} |")
+    print(flush=True)
+
+
+if __name__ == "__main__":
+    main()
