@@ -133,6 +133,7 @@ class Streams:
         assert self.process.stdout.readline() == "open\n"
 
     def heard(self) -> dict[str, object]:
+        """Wait until all have ended, and answer what came to them."""
         assert self.process.stdout is not None
         answer: dict[str, object] = json.loads(self.process.stdout.readline())
         self.process.wait()
@@ -239,8 +240,7 @@ def main() -> None:
         for name, (tenants, each, every_s) in plays.items():
             if options.only in name:
                 rounds = [
-                    measured(tenants, each, options.seconds, every_s)
-                    for _ in range(options.rounds)
+                    measured(tenants, each, options.seconds, every_s) for _ in range(options.rounds)
                 ]
                 print_table(name, rounds)
 

@@ -30,7 +30,7 @@ def open_stream(host: str, port: int, token: str) -> socket.socket:
         if not part:
             raise ConnectionError(began.decode())
         began += part
-    stream.setblocking(False)  # noqa: FBT003
+    stream.setblocking(False)
     return stream
 
 

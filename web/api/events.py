@@ -1,15 +1,12 @@
 """Live events of a firm as a stream: a snapshot first, resumed where the listener left off."""
 
-import _thread
 import json
 import secrets
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from queue import Empty
-from types import FrameType
 from typing import Any
 
 from flask import Response, request
@@ -184,14 +181,6 @@ def _cutter(environ: dict[str, Any]) -> Callable[[], None]:
     return cut
 
 
-def close_streams_on_sigterm() -> None:
-    """End every stream of this process when it is told to stop."""
-    before = signal.getsignal(signal.SIGTERM)
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        # Not here: what the signal interrupted may hold a lock that closing needs.
-        _thread.start_new_thread(HUB.close, ())
-        if callable(before):
-            before(number, frame)
-
-    signal.signal(signal.SIGTERM, stop)
+def close_streams() -> None:
+    """End every stream of this process, which is told to stop."""
+    HUB.close()

@@ -19,7 +19,8 @@ from core.settings import get_settings
 
 TEND_EVERY_S = 13.0
 _LOOK_EVERY_S = 1.0
-_WAITING_AT_MOST = 1_000
+# Fewer than a stream keeps, so that who was cut off can resume.
+_WAITING_AT_MOST = 500
 _AGAIN_AFTER_S = 0.5
 _FULL_AGAIN_AFTER_S = 10
 # A broadcast to many would keep all other requests waiting: after so many listeners these come
