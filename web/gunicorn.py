@@ -26,7 +26,7 @@ def post_worker_init(worker: Any) -> None:
     from web.api.events import close_streams
     from web.idle import IdleConnections
 
-    idle = IdleConnections(keepalive)
+    idle = IdleConnections(worker.cfg.keepalive)
     worker.timeout_ctx = idle.waiting
     _on_sigterm(close_streams, idle.let_go)
     # What was loaded stays: looking through it for garbage would stop everybody for 50 ms.

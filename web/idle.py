@@ -38,5 +38,5 @@ class IdleConnections:
         for _ in range(_LOOKS):
             for patience, (greenlet, since) in list(self._waiting.items()):
                 if time.monotonic() - since >= _LONG_S:
-                    gevent.kill(greenlet, patience, block=False)
+                    gevent.kill(greenlet, patience)
             gevent.sleep(_LONG_S)
