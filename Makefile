@@ -99,7 +99,9 @@ parity: .venv-peers/made  ## Ask the peers again; fail where they answer otherwi
 	PYTHONHASHSEED=0 .venv-peers/bin/python benchmarks/parity/record.py "$$fresh" && \
 	diff -rq $(RECORDINGS) "$$fresh" && echo "the recordings are what the peers answer"
 
-bench: .venv/local .venv-peers/made  ## Measure speed, engine and jobs beside their peers
+bench: .venv/dev .venv-peers/made  ## Measure speed, engine and jobs beside their peers
 	@$(BIN)/python benchmarks/engine.py
 	@$(BIN)/python benchmarks/end_to_end.py
 	@$(BIN)/python benchmarks/jobs.py
+	@$(BIN)/python benchmarks/fan_out.py
+	@$(BIN)/python benchmarks/ticks.py

@@ -23,6 +23,7 @@ from psycopg import sql
 from sqlalchemy import func, select
 
 from core.jobs import claims
+from core.jobs.kinds import Kind
 from core.jobs.models import UNFINISHED, Job
 from core.jobs.submit import submit_job
 from core.jobs.turns import set_turns
@@ -60,6 +61,7 @@ def servers() -> Iterator[LocalPostgres]:
             "STORAGE_URL": f"file://{folder}/blobs",
             "JWT_SECRET_KEY": "a secret of the benches, long enough to sign with",
             "LOG_LEVEL": "warning",
+            "METRICS_PORT": "0",
         }
         subprocess.run([sys.executable, "-m", "migrations.run"], check=True)
         yield postgres
@@ -70,12 +72,11 @@ def servers() -> Iterator[LocalPostgres]:
 
 
 @contextmanager
-def platform() -> Iterator[None]:
+def platform(*, dispatcher: bool = True) -> Iterator[None]:
     """Run the dispatcher and one unit, registered as a supervisor would."""
-    commands = (
-        [sys.executable, "-m", "workers.dispatcher"],
-        [sys.executable, str(FOLDER / "jobs_unit.py"), NOTHING.queue],
-    )
+    commands = [[sys.executable, str(FOLDER / "jobs_unit.py"), NOTHING.queue]]
+    if dispatcher:
+        commands.append([sys.executable, "-m", "workers.dispatcher"])
     processes = [subprocess.Popen(command) for command in commands]
     try:
         yield
@@ -86,18 +87,18 @@ def platform() -> Iterator[None]:
             process.wait()
 
 
-def a_tenant() -> UUID:
+def a_tenant(name: str = "bench") -> UUID:
     tenant_id = uuid4()
     with open_platform_session() as session:
-        session.add(Tenant(id=tenant_id, name="bench", subdomain="bench"))
+        session.add(Tenant(id=tenant_id, name=name, subdomain=name))
         set_turns(session, tenant_id, plan=plan_of("professional"))
     provision(tenant_id)
     return tenant_id
 
 
-def submit(tenant: UUID) -> UUID:
+def submit(tenant: UUID, kind: Kind = NOTHING) -> UUID:
     with open_session(tenant) as session:
-        return submit_job(session, kind=NOTHING, args={})
+        return submit_job(session, kind=kind, args={})
 
 
 def finish_one(tenant: UUID) -> UUID:

@@ -1,6 +1,9 @@
-"""A real unit that also knows a job which does nothing: `python benchmarks/jobs_unit.py QUEUE`."""
+"""A real unit that also knows jobs which do nothing: `python benchmarks/jobs_unit.py QUEUE`."""
 
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import dramatiq
 
@@ -16,7 +19,19 @@ NOTHING = Kind(
     function="jobs_unit:do_nothing",
     failures_allowed=3,
     time_limit_s=60,
+    memory_limit_mb=256,
 )
+
+
+NAP_S = 0.02
+NAPPING = replace(NOTHING, name="bench.napping", function="jobs_unit:nap")
+KINDS_HERE = (NOTHING, NAPPING)
+
+
+def nap(job: RunningJob) -> None:
+    time.sleep(NAP_S)
+    with job.finishing():
+        pass
 
 
 def do_nothing(job: RunningJob) -> None:
@@ -25,11 +40,15 @@ def do_nothing(job: RunningJob) -> None:
 
 
 def install() -> None:
-    KINDS[NOTHING.name] = NOTHING
+    for kind in KINDS_HERE:
+        KINDS[kind.name] = kind
+        dramatiq.actor(
+            _performer(kind), broker=get_broker(), actor_name=kind.name, queue_name=kind.queue
+        )
 
-    @dramatiq.actor(broker=get_broker(), actor_name=NOTHING.name, queue_name=NOTHING.queue)
-    def nothing(tenant_id: str, job_id: str) -> None:
-        perform(NOTHING, tenant_id, job_id)
+
+def _performer(kind: Kind) -> Callable[[str, str], None]:
+    return lambda tenant_id, job_id: perform(kind, tenant_id, job_id)
 
 
 if __name__ == "__main__":

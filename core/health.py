@@ -7,13 +7,16 @@ from typing import Literal
 
 import redis
 
-from core.errors import NeozorkError
+from core.errors import NeozorkError, UnavailableError
 from core.ids import PLATFORM
+from core.jobs.heartbeats import alive
+from core.jobs.kinds import QUEUES
 from core.logging import get_logger
 from core.storage.installed import installed_store
 from core.storage.keys import tenant_key
 from core.tenancy.roles import SET_CONFIG_ADVICE, may_set_config
 from core.tenancy.session import open_platform_session
+from core.tenancy.upgrades import count_quarantined
 from core.valkey import get_valkey
 
 Status = Literal["ok", "error", "not_configured"]
@@ -30,7 +33,7 @@ class Service:
 
 
 def health(*, beside: Callable[[Callable[[], str]], str] = operator.call) -> dict[str, Service]:
-    """Answer how each service fares: database, redis, stripe, storage.
+    """Answer how each service fares: database, redis, stripe, storage; then our processes.
 
     `beside`: how to call what blocks a whole process that serves others meanwhile.
     """
@@ -39,6 +42,7 @@ def health(*, beside: Callable[[Callable[[], str]], str] = operator.call) -> dic
         "redis": _asked("redis", _ask_valkey),
         "stripe": Service("not_configured", "Nothing is charged by this release."),
         "storage": _asked("storage", lambda: beside(_ask_storage)),
+        **_asked_of_processes(),
     }
 
 
@@ -55,9 +59,36 @@ def _asked(service: str, ask: Callable[[], str]) -> Service:
         return Service("error", str(error))
 
 
+def _asked_of_processes() -> dict[str, Service]:
+    """Answer how workers, dispatcher and scheduler fare, by their heartbeats."""
+    try:
+        with open_platform_session() as session:
+            living = alive(session)
+    except UnavailableError as error:
+        return dict.fromkeys(("workers", "dispatcher", "scheduler"), Service("error", str(error)))
+    units = ", ".join(f"{queue}: {living.get(queue, 0)}" for queue in QUEUES)
+    idle = [queue for queue in QUEUES if not living.get(queue)]
+    dead = "None was seen alive in the last ten seconds; start one."
+    return {
+        "workers": Service("error" if idle else "ok", f"Units by queue: {units}."),
+        **{
+            name: Service("ok", f"{living[name]} alive.")
+            if living.get(name)
+            else Service("error", dead)
+            for name in ("dispatcher", "scheduler")
+        },
+    }
+
+
 def _ask_database() -> str:
     with open_platform_session() as session:
-        return SET_CONFIG_ADVICE if may_set_config(session) else ""
+        words = [SET_CONFIG_ADVICE] if may_set_config(session) else []
+        if quarantined := count_quarantined(session):
+            words.append(
+                f"{quarantined} tenants keep an old schema, for their migrations failed: say "
+                "neozork migrate --status."
+            )
+        return " ".join(words)
 
 
 def _ask_valkey() -> str:

@@ -86,6 +86,8 @@ class Settings(BaseSettings):
 
     result_signing_key: OptionalSecret = None
     sentry_dsn: OptionalText = None
+    metrics_address: str = "127.0.0.1"
+    metrics_port: int = Field(default=9400, ge=0, le=65525)
     worker_cache_dir: Path = Path("~/.cache/neozork")
 
     @property

@@ -1,8 +1,11 @@
 """`python -m scheduler.main`: ticks, and decides nothing; any number may run."""
 
+import logging
 import signal
 import sys
 import threading
+import time
+from contextlib import suppress
 from datetime import UTC
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -10,11 +13,15 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from core.clock import now
 from core.errors import UnavailableError
+from core.jobs.heartbeats import stop_beating
 from core.logging import configure_logging, get_logger
 from core.settings import get_settings
 from core.telemetry import start_telemetry
-from scheduler.ticks import TICKS, Tick
+from scheduler.ticks import PROCESS_ID, TICKS, Tick
 
+# A wall clock that moved by more was set, and did not merely drift.
+_STEP_S = 0.25
+_LOOK_EVERY_S = 0.25
 log = get_logger(__name__)
 
 
@@ -29,10 +36,27 @@ def run_tick(tick: Tick) -> None:
         log.info("tick", tick=tick.name, due=due)
 
 
+def keep_in_step(scheduler: BackgroundScheduler, stop: threading.Event) -> None:
+    """Wait to be told to stop; where the wall clock is set meanwhile, have every tick run now.
+
+    APScheduler waits for a time of day: set back by an hour, it would tick in an hour.
+    """
+    apart = now().timestamp() - time.monotonic()
+    while not stop.wait(_LOOK_EVERY_S):
+        set_by = now().timestamp() - time.monotonic() - apart
+        if abs(set_by) > _STEP_S:
+            log.warning("clock_was_set", by_s=round(set_by, 3))
+            apart += set_by
+            for job in scheduler.get_jobs():
+                job.modify(next_run_time=now())
+
+
 def main() -> int:
     """Tick until SIGTERM; 0 once the running tick has ended."""
     settings = get_settings()
     configure_logging(settings, "scheduler")
+    # It tells of every tick, twice.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     start_telemetry(settings, "scheduler")
     scheduler = BackgroundScheduler(timezone=UTC)
     for tick in TICKS:
@@ -54,8 +78,10 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     log.info("scheduler_ready")
     scheduler.start()
-    stop.wait()
+    keep_in_step(scheduler, stop)
     scheduler.shutdown(wait=True)
+    with suppress(UnavailableError):
+        stop_beating(PROCESS_ID)
     return 0
 
 

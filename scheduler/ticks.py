@@ -2,8 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import uuid4
 
+from core.identity.migrating import enqueue_migration
 from core.identity.trials import enqueue_ended_trials
+from core.jobs.heartbeats import BEAT_EVERY_S, beat
+from core.jobs.retention import enqueue_retirement
+from core.jobs.turns import enqueue_reconciliation
+
+# What is due is queued within a second; a tick that finds nothing costs a look at an index.
+_OFTEN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +23,19 @@ class Tick:
 
     name: str
     function: Callable[[], int]
-    every_s: int
+    every_s: float = _OFTEN_S
 
 
-TICKS = (Tick(name="end_trials", function=enqueue_ended_trials, every_s=60),)
+def _beat() -> int:
+    beat("scheduler", PROCESS_ID)
+    return 0
+
+
+PROCESS_ID = uuid4()
+TICKS = (
+    Tick("heartbeat", _beat, every_s=BEAT_EVERY_S),
+    Tick("end_trials", enqueue_ended_trials),
+    Tick("migrate_tenants", enqueue_migration),
+    Tick("reconcile_turns", enqueue_reconciliation),
+    Tick("retire_jobs", enqueue_retirement),
+)

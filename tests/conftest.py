@@ -77,6 +77,7 @@ def _environment(postgres: LocalPostgres, valkey: LocalValkey, folder: Path) -> 
         "STORAGE_URL": f"file://{folder}/blobs",
         "WORKER_CACHE_DIR": f"{folder}/cache",
         "LOG_LEVEL": "warning",
+        "METRICS_PORT": "0",
     }
 
 
@@ -135,6 +136,7 @@ def quiet_jobs(database: str) -> None:
     """Empty the job tables, for tests that look at a whole queue."""
     with _superuser(database) as connection:
         connection.execute("TRUNCATE neozork.jobs, neozork.job_units")
+        connection.execute("TRUNCATE neozork.heartbeats, neozork.paused_queues")
         connection.execute("DELETE FROM neozork.turns WHERE tenant_id <> %s", ["0" * 32])
 
 

@@ -19,7 +19,16 @@ TENANT_PREFIX = f"{API_PREFIX}/tenants/<tenant>"
 LARGEST_JSON = 262_144
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 PLATFORM_NOUNS = ("tenants", "operators", "health", "plans", "docs")
-TENANT_NOUNS = ("authentication", "users", "strategies", "data", "backtests", "jobs", "events")
+TENANT_NOUNS = (
+    "authentication",
+    "users",
+    "strategies",
+    "data",
+    "backtests",
+    "sweeps",
+    "jobs",
+    "events",
+)
 log = get_logger(__name__)
 
 

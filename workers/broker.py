@@ -4,7 +4,7 @@ from importlib import import_module
 
 from core.jobs.broker import get_broker
 
-ACTORS = ("workers.actors.tenancy", "workers.actors.trading")
+ACTORS = ("workers.actors.jobs", "workers.actors.tenancy", "workers.actors.trading")
 
 broker = get_broker()
 for _module in ACTORS:

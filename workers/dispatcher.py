@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from uuid import uuid4
 
 import redis
 
@@ -12,7 +13,10 @@ from core.errors import UnavailableError
 from core.jobs.broker import publish
 from core.jobs.dispatch import Publish, dispatch, reap, republish_all, republish_overdue
 from core.jobs.events import WAKE_CHANNEL, current_epoch
+from core.jobs.heartbeats import BEAT_EVERY_S, beat, stop_beating
 from core.jobs.kinds import QUEUES
+from core.jobs.metrics import serve_metrics, tables_registry
+from core.jobs.parents import cancel_orphans
 from core.jobs.picks import Drain
 from core.logging import configure_logging, get_logger
 from core.plans import Queue
@@ -42,6 +46,8 @@ class Dispatcher:
         self._drains = {queue: Drain() for queue in QUEUES}
         self._epoch: str | None = None
         self._mended_at = 0.0
+        self._beaten_at = 0.0
+        self._id = uuid4()
         self._next_at = 0.0
         self._listener = open_listener()
         self._channel = self._listener.pubsub(ignore_subscribe_messages=True)
@@ -57,9 +63,14 @@ class Dispatcher:
                 if time.monotonic() - self._mended_at >= MEND_EVERY_S:
                     self._mended_at = time.monotonic()
                     self._mend()
+                if time.monotonic() - self._beaten_at >= BEAT_EVERY_S:
+                    self._beaten_at = time.monotonic()
+                    beat("dispatcher", self._id)
             except (UnavailableError, redis.RedisError) as error:
                 log.warning("dispatch_waits", error=str(error))
                 self.stop.wait(POLL_EVERY_S)
+        with suppress(UnavailableError):
+            stop_beating(self._id)
         with suppress(redis.RedisError):
             self._channel.close()
             self._listener.close()
@@ -83,6 +94,7 @@ class Dispatcher:
     def _mend(self) -> None:
         """Make good what was lost: a flushed Valkey, messages past their deadline, dead workers."""
         reap()
+        cancel_orphans()
         epoch = current_epoch()
         if self._epoch is not None and epoch != self._epoch:
             log.warning("valkey_was_flushed", published_again=republish_all(self._publish))
@@ -98,6 +110,7 @@ def main() -> int:
     dispatcher = Dispatcher()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: dispatcher.stop.set())
+    serve_metrics(tables_registry())
     log.info("dispatcher_ready")
     dispatcher.run()
     return 0

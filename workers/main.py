@@ -1,12 +1,15 @@
 """`python -m workers.main`: supervises units, and tells the dispatcher how many there are."""
 
 import argparse
+import os
 import sys
+import tempfile
 import time
 from uuid import uuid4
 
 from core.errors import UnavailableError
 from core.jobs.kinds import QUEUES
+from core.jobs.metrics import FOLDER_VARIABLE, serve_metrics, units_registry
 from core.jobs.units import REGISTER_EVERY_S, forget_units, register_units
 from core.logging import configure_logging, get_logger
 from core.processes import Program, Supervisor
@@ -57,18 +60,25 @@ def main(arguments: list[str] | None = None) -> int:
 
     configure_logging(get_settings(), "worker")
     start_telemetry(get_settings(), "worker")
-    supervisor = Supervisor(
-        [
-            Program(name=queue, command=[sys.executable, "-m", "workers.unit", queue])
-            for queue in queues
-            for _ in range(options.units)
-        ]
-    )
-    registry = _Registry(supervisor, queues)
-    try:
-        supervisor.run(registry.look)
-    finally:
-        registry.forget()
+    with tempfile.TemporaryDirectory(prefix="neozork-metrics-") as folder:
+        environment = os.environ | {FOLDER_VARIABLE: folder}
+        supervisor = Supervisor(
+            [
+                Program(
+                    name=queue,
+                    command=[sys.executable, "-m", "workers.unit", queue],
+                    environment=environment,
+                )
+                for queue in queues
+                for _ in range(options.units)
+            ]
+        )
+        registry = _Registry(supervisor, queues)
+        serve_metrics(units_registry(folder))
+        try:
+            supervisor.run(registry.look)
+        finally:
+            registry.forget()
     return 0
 
 

@@ -11,6 +11,7 @@ import click
 from core.cli import tenants
 from core.cli.backtest import backtest
 from core.cli.demo import demo
+from core.cli.jobs import jobs
 from core.cli.verify import verify
 from core.errors import InvalidInputError, NeozorkError
 from core.settings import get_settings
@@ -42,13 +43,17 @@ def _become(module: str, *arguments: str) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
 
 
-@main.command()
-def migrate() -> None:
-    """Bring roles, shared schema and every tenant's schema up to date."""
-    _become("migrations.run")
+_PASSED_ON = {"ignore_unknown_options": True}
 
 
-@main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@main.command(context_settings=_PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def migrate(arguments: tuple[str, ...]) -> None:
+    """Bring the database up to date: [--status [--json]] [--retry-quarantined [SLUG…]]."""
+    _become("migrations.run", *arguments)
+
+
+@main.command(context_settings=_PASSED_ON, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def work(arguments: tuple[str, ...]) -> None:
     """Do jobs: [--queues interactive,bulk,…] [--units N]."""
@@ -92,4 +97,5 @@ main.add_command(tenants.createsuperuser)
 main.add_command(tenants.audit)
 main.add_command(backtest)
 main.add_command(demo)
+main.add_command(jobs)
 main.add_command(verify)

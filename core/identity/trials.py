@@ -2,9 +2,11 @@
 
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import String, cast, func, select, update
 
+from core.ids import PLATFORM
 from core.jobs.kinds import END_TRIAL
+from core.jobs.models import Job
 from core.jobs.running import RunningJob
 from core.jobs.submit import submit_job
 from core.jobs.turns import set_turns
@@ -16,10 +18,22 @@ _BATCH = 1_000
 
 
 def enqueue_ended_trials() -> int:
-    """Queue a job for each tenant whose trial is over; answer how many trials are."""
+    """Queue a job for each tenant whose trial is over and that has none waiting; count them."""
+    waits = (
+        select(Job.id)
+        .where(
+            Job.tenant_id == PLATFORM,
+            Job.kind == END_TRIAL.name,
+            Job.key == cast(Tenant.id, String),
+            # As the index says, so that it is used.
+            Job.uniqueness == "coalesce",
+            Job.status.in_(("queued", "dispatched")),
+        )
+        .exists()
+    )
     over = (Tenant.status == "trialing", Tenant.trial_ends_at <= func.now())
     with open_platform_session() as session:
-        ended = session.scalars(select(Tenant.id).where(*over).limit(_BATCH)).all()
+        ended = session.scalars(select(Tenant.id).where(*over, ~waits).limit(_BATCH)).all()
         for tenant_id in ended:
             submit_job(
                 session,

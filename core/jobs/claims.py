@@ -11,13 +11,25 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, bindparam, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Update,
+    bindparam,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from core.errors import NeozorkError
-from core.jobs.events import announce, job_event
+from core.jobs.events import announce, job_event, wake_dispatcher
 from core.jobs.models import WAITING, Job
+from core.jobs.parents import announce_parent, part_failed, part_succeeded
 from core.tenancy.session import (
     Opening,
     PlatformSession,
@@ -41,7 +53,7 @@ class FenceLostError(NeozorkError):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One attempt at a job, as its worker holds it."""
+    """One attempt at a job, as its worker holds it; `waited_s`: since it could have run."""
 
     id: UUID
     tenant_id: UUID
@@ -49,6 +61,8 @@ class Claim:
     args: dict[str, Any]
     attempt: int
     request_id: str | None
+    parent_id: UUID | None = None
+    waited_s: float = 0.0
 
 
 def claim(tenant_id: UUID, job_id: UUID) -> Claim | None:
@@ -59,8 +73,7 @@ def claim(tenant_id: UUID, job_id: UUID) -> Claim | None:
     rows = run_as(tenant_id, _CLAIM, {"claimed": job_id, "lease": LEASE})
     if not rows:
         return None
-    (row,) = rows
-    taken = Claim(job_id, tenant_id, row.kind, row.args, row.attempt, row.request_id)
+    taken = Claim(job_id, tenant_id, *rows[0])
     announce_status(taken, "running")
     return taken
 
@@ -87,10 +100,12 @@ def finishing(taken: Claim) -> Iterator[TenantSession | PlatformSession]:
         if not opened(session):
             raise _lost(taken)
         yield session
+        if taken.parent_id is not None:
+            part_succeeded(session, taken.parent_id)
 
 
-def fail(taken: Claim, problem: dict[str, Any], *, again: bool) -> None:
-    """End the attempt with an error: the job waits and is tried again, or stays failed.
+def fail(taken: Claim, problem: dict[str, Any], *, again: bool) -> str:
+    """End the attempt with an error, and answer the job's status: queued again, or failed.
 
     `again` False ends it now, for an error that another attempt would only repeat. A job that
     meets a newer one waiting for the same work ends as superseded.
@@ -105,7 +120,10 @@ def fail(taken: Claim, problem: dict[str, Any], *, again: bool) -> None:
             status = _wait_again(session, taken, not_before=back_off(Job.failures), **blame)
         else:
             status = _end(session, taken, "failed", **blame)
+            if taken.parent_id is not None:
+                part_failed(session, [taken.parent_id], problem)
     announce_status(taken, status, error=problem)
+    return status
 
 
 def give_back(taken: Claim) -> None:
@@ -126,7 +144,16 @@ def back_off(failures: InstrumentedAttribute[int]) -> ColumnElement[Any]:
 
 
 def announce_status(taken: Claim, status: str, *, wake: str | None = None, **more: Any) -> None:
-    """Tell the tenant's listeners what became of a job, and wake the dispatcher for a queue."""
+    """Tell the tenant's listeners what became of a job, and wake the dispatcher for a queue.
+
+    Of a part nobody hears: what it did to its parent is told.
+    """
+    if taken.parent_id is not None:
+        if status != "running":
+            announce_parent(taken.tenant_id, taken.parent_id)
+        if wake is not None:
+            wake_dispatcher(wake)
+        return
     told = job_event(taken.id, taken.kind, status, attempt=taken.attempt, **more)
     announce(taken.tenant_id, "job", told, wake=wake)
 
@@ -180,10 +207,18 @@ _CLAIM = (
         lease_until=_NOW + bindparam("lease"),
         deadline_at=None,
         started_at=_NOW,
-        progress=0.0,
+        # What a parent's parts have done stays shown while it ends.
+        progress=case((Job.parts.is_not(None), Job.progress), else_=0.0),
         message=None,
     )
-    .returning(Job.kind, Job.args, Job.attempt, Job.request_id)
+    .returning(
+        Job.kind,
+        Job.args,
+        Job.attempt,
+        Job.request_id,
+        Job.parent_id,
+        cast(func.extract("epoch", Job.started_at - Job.not_before), Double),
+    )
 )
 _MINE = _ROW.where(Job.attempt == bindparam("mine"), Job.status == "running")
 _RENEW = _MINE.values(

@@ -1,49 +1,88 @@
-"""A tenant's view of its jobs: look, list, cancel, try again."""
+"""Jobs as people handle them: look, search, cancel."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, func, select, update
 
 from core.clock import iso
 from core.errors import ConflictError, NotFoundError
 from core.jobs.claims import Claim, announce_status
 from core.jobs.models import UNFINISHED, Job
-from core.jobs.submit import wake_after_commit
 from core.tenancy.pages import Page, read_page
-from core.tenancy.session import TenantSession
+from core.tenancy.session import PlatformSession, TenantSession
 
 
-def get_job(session: TenantSession, job_id: UUID) -> Job:
-    """Answer a job of the tenant; NotFoundError where there is none of that id."""
-    job = session.get(Job, job_id)
+def get_job(session: TenantSession | PlatformSession, job_id: UUID, *, anew: bool = False) -> Job:
+    """Answer a job; NotFoundError where there is none of that id. `anew`: read it once more."""
+    job = session.get(Job, job_id, populate_existing=anew)
     if job is None:
         raise NotFoundError("There is no job of this id.")
     return job
 
 
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs: those that match everything that is given.
+
+    `error_code`: the code of the problem that a job ended or was last tried with. `created_from`
+    counts, `created_to` does not. `tenant_id`: for operators, who see all. Parts are found by
+    their parent alone.
+    """
+
+    ids: Collection[UUID] | None = None
+    status: str | None = None
+    kind: str | None = None
+    queue: str | None = None
+    error_code: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    parent_id: UUID | None = None
+    tenant_id: UUID | None = None
+
+    def conditions(self, session: TenantSession | PlatformSession) -> list[ColumnElement[bool]]:
+        """Answer the conditions, among them whose jobs a session may see at all."""
+        whose = session.tenant_id if isinstance(session, TenantSession) else self.tenant_id
+        equal = {
+            Job.tenant_id: whose,
+            Job.status: self.status,
+            Job.kind: self.kind,
+            Job.queue: self.queue,
+            Job.error["code"].astext: self.error_code,
+        }
+        conditions = [column == value for column, value in equal.items() if value is not None]
+        conditions.append(Job.parent_id.is_not_distinct_from(self.parent_id))
+        if self.ids is not None:
+            conditions.append(Job.id.in_(self.ids))
+        if self.created_from is not None:
+            conditions.append(Job.created_at >= self.created_from)
+        if self.created_to is not None:
+            conditions.append(Job.created_at < self.created_to)
+        return conditions
+
+
 def list_jobs(
-    session: TenantSession,
+    session: TenantSession | PlatformSession,
     *,
+    chosen: JobFilter,
     limit: int,
     cursor: str | None = None,
-    status: str | None = None,
-    kind: str | None = None,
 ) -> Page[Job]:
-    """Answer a page of the tenant's jobs, newest first, of one status or kind if asked."""
-    statement = select(Job).where(Job.tenant_id == session.tenant_id)
-    if status is not None:
-        statement = statement.where(Job.status == status)
-    if kind is not None:
-        statement = statement.where(Job.kind == kind)
+    """Answer a page of jobs, newest first."""
+    statement = select(Job).where(*chosen.conditions(session))
     return read_page(session, statement, by=(Job.created_at, Job.id), limit=limit, cursor=cursor)
 
 
 def unfinished_jobs(session: TenantSession) -> list[Job]:
     """Answer the jobs that a new listener must know of, oldest first."""
-    statement = select(Job).where(Job.tenant_id == session.tenant_id, Job.status.in_(UNFINISHED))
+    statement = select(Job).where(
+        Job.tenant_id == session.tenant_id,
+        Job.status.in_(UNFINISHED),
+        Job.parent_id.is_(None),
+    )
     return list(session.scalars(statement.order_by(Job.created_at, Job.id)))
 
 
@@ -52,12 +91,13 @@ def jobs_by_id(session: TenantSession, ids: Collection[str]) -> list[Job]:
     return list(session.scalars(select(Job).where(Job.id.in_([UUID(job) for job in ids]))))
 
 
-def cancel_job(session: TenantSession, job_id: UUID) -> Job:
+def cancel_job(session: TenantSession | PlatformSession, job_id: UUID) -> Job:
     """End a job that is not finished; a worker that runs it loses its fence and stops.
 
     A cancelled job stays so however often it is cancelled. Raises ConflictError where it ended
-    otherwise.
+    otherwise, code `job_finished`, or is a part of another, code `part_of_another`.
     """
+    refuse_part(get_job(session, job_id))
     cancelled = session.execute(
         update(Job)
         .where(Job.id == job_id, Job.status.in_(UNFINISHED))
@@ -69,7 +109,7 @@ def cancel_job(session: TenantSession, job_id: UUID) -> Job:
         )
         .returning(Job.id)
     ).one_or_none()
-    job = get_job(session, job_id)
+    job = get_job(session, job_id, anew=True)
     if cancelled is None and job.status != "cancelled":
         raise ConflictError(
             f"The job has {job.status} already; there is nothing left to cancel.",
@@ -78,49 +118,20 @@ def cancel_job(session: TenantSession, job_id: UUID) -> Job:
     return job
 
 
-def retry_job(session: TenantSession, job_id: UUID) -> Job:
-    """Queue a failed or cancelled job again, with its failures forgotten.
-
-    Raises ConflictError where the job is not at such an end, code `job_not_retryable`, or the
-    same work was asked for again meanwhile, code `job_asked_again`.
-    """
-    again = (
-        update(Job)
-        .where(Job.id == job_id, Job.status.in_(("failed", "cancelled")))
-        .values(
-            status="queued",
-            failures=0,
-            progress=0.0,
-            message=None,
-            error=None,
-            started_at=None,
-            not_before=func.clock_timestamp(),
-            finished_at=None,
-        )
-        .returning(Job.queue)
-    )
-    try:
-        with session.begin_nested():
-            queued = session.scalar(again)
-    except IntegrityError:
+def refuse_part(job: Job) -> None:
+    """Raise ConflictError for a part, which only its parent's fate moves."""
+    if job.parent_id is not None:
         raise ConflictError(
-            "The same work was asked for again meanwhile; look at the newer job.",
-            code="job_asked_again",
-        ) from None
-    job = get_job(session, job_id)
-    if queued is None:
-        raise ConflictError(
-            f"The job is {job.status}; only a failed or cancelled one can be tried again.",
-            code="job_not_retryable",
+            f"The job is a part of the job {job.parent_id}; say it of that one.",
+            code="part_of_another",
         )
-    wake_after_commit(session, queued)
-    return job
 
 
 def announce_job(job: Job) -> None:
     """Tell the tenant's listeners how a job stands, after the commit that changed it."""
     taken = Claim(job.id, job.tenant_id, job.kind, job.args, job.attempt, job.request_id)
-    announce_status(taken, job.status, progress=job.progress, message=job.message)
+    told = {"progress": job.progress, "message": job.message}
+    announce_status(taken, job.status, wake=job.queue, **told)
 
 
 def job_document(job: Job) -> dict[str, Any]:

@@ -16,7 +16,10 @@ from sqlalchemy.orm import aliased
 
 from core.errors import NeozorkError
 from core.jobs import claims
+from core.jobs.kinds import KINDS
+from core.jobs.metrics import count_death
 from core.jobs.models import Job
+from core.jobs.parents import part_failed
 from core.jobs.picks import Drain, Message, alone, pick
 from core.plans import Queue
 from core.tenancy.session import open_platform_session, opened
@@ -84,17 +87,21 @@ def reap() -> int:
             not_before=case((ends, Job.not_before), else_=claims.back_off(Job.failures)),
             finished_at=case((ends, now), else_=None),
         )
-        .returning(Job.id, Job.tenant_id, Job.kind, Job.args, Job.attempt, Job.status)
+        .returning(Job.id, Job.tenant_id, Job.kind, Job.attempt, Job.parent_id, Job.status)
     )
     try:
         with open_platform_session() as session:
             rows = session.execute(taken_back).all()
+            lost = [row.parent_id for row in rows if row.parent_id and row.status == "failed"]
+            part_failed(session, lost, _WORKER_DIED)
     except IntegrityError:
         # A newer row for the same work was committed meanwhile; the next look sees it.
         return 0
     for row in rows:
-        taken = claims.Claim(row.id, row.tenant_id, row.kind, row.args, row.attempt, None)
+        taken = claims.Claim(row.id, row.tenant_id, row.kind, {}, row.attempt, None, row.parent_id)
         claims.announce_status(taken, row.status, error=_WORKER_DIED)
+        if row.kind in KINDS:
+            count_death(KINDS[row.kind])
     return len(rows)
 
 
@@ -129,10 +136,12 @@ def _meets_a_newer_one(dead: CTE) -> ColumnElement[bool]:
 
 
 def _publish_again(chosen: Select[UUID], deadline: ColumnElement[Any], publish: Publish) -> int:
+    # As a subquery it might be asked anew for every row, which its limit would not bound.
+    late = chosen.cte("late")
     with open_platform_session() as session:
         rows = session.execute(
             update(Job)
-            .where(Job.id.in_(chosen), Job.status == "dispatched")
+            .where(Job.id.in_(select(late.c.id)), Job.status == "dispatched")
             .values(deadline_at=deadline, publishes=Job.publishes + 1)
             .returning(Job.tenant_id, Job.id, Job.kind, Job.queue)
         ).all()

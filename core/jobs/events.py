@@ -150,6 +150,12 @@ def told_status(status: str) -> str:
     return "queued" if status == "dispatched" else status
 
 
+def wake_dispatcher(queue: str) -> None:
+    """Tell the dispatcher that a queue has work or room; it also looks by itself, soon."""
+    with suppress(redis.RedisError):
+        get_valkey().publish(WAKE_CHANNEL, queue)
+
+
 def current_epoch() -> str:
     """Answer the epoch of this Valkey's memory, beginning a new one where it was flushed.
 

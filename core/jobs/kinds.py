@@ -20,6 +20,9 @@ class Kind:
 
     `function`: `module:name`, taking a `core.jobs.running.RunningJob`. `failures_allowed`: how
     many errors or deaths end it as failed. `time_limit_s`: longest run of one attempt.
+    `memory_limit_mb`: 2²⁰ bytes that an attempt may take, over what its unit began with.
+    `kept_days`: how long its row is kept after it ended well; None for ever, where the row itself
+    keeps the same work from being done twice.
     """
 
     name: str
@@ -27,7 +30,9 @@ class Kind:
     function: str
     failures_allowed: int
     time_limit_s: int
+    memory_limit_mb: int
     uniqueness: Uniqueness | None = None
+    kept_days: int | None = 14
 
 
 PROVISION_TENANT = Kind(
@@ -36,6 +41,17 @@ PROVISION_TENANT = Kind(
     function="core.identity.signup:provision_tenant",
     failures_allowed=10,
     time_limit_s=60,
+    memory_limit_mb=256,
+    kept_days=None,
+    uniqueness="once",
+)
+RETIRE_JOBS = Kind(
+    name="jobs.retire",
+    queue="housekeeping",
+    function="core.jobs.retention:retire_jobs",
+    failures_allowed=10,
+    time_limit_s=600,
+    memory_limit_mb=256,
     uniqueness="once",
 )
 END_TRIAL = Kind(
@@ -44,7 +60,26 @@ END_TRIAL = Kind(
     function="core.identity.trials:end_trial",
     failures_allowed=10,
     time_limit_s=60,
+    memory_limit_mb=256,
     uniqueness="coalesce",
+)
+MIGRATE_TENANTS = Kind(
+    name="tenancy.migrate",
+    queue="housekeeping",
+    function="core.identity.migrating:migrate_tenants",
+    failures_allowed=10,
+    time_limit_s=3_600,
+    memory_limit_mb=512,
+    uniqueness="coalesce",
+)
+RECONCILE_TURNS = Kind(
+    name="jobs.reconcile_turns",
+    queue="housekeeping",
+    function="core.jobs.turns:reconcile_turns",
+    failures_allowed=5,
+    time_limit_s=60,
+    memory_limit_mb=256,
+    uniqueness="once",
 )
 IMPORT_BARS = Kind(
     name="trading.import_bars",
@@ -52,6 +87,7 @@ IMPORT_BARS = Kind(
     function="core.trading.runs:import_bars",
     failures_allowed=3,
     time_limit_s=600,
+    memory_limit_mb=4_096,
     uniqueness="once",
 )
 RUN_BACKTEST = Kind(
@@ -60,10 +96,33 @@ RUN_BACKTEST = Kind(
     function="core.trading.runs:run_backtest",
     failures_allowed=3,
     time_limit_s=600,
+    memory_limit_mb=2_048,
     uniqueness="once",
 )
 
+RUN_SWEEP = Kind(
+    name="trading.sweep",
+    queue="bulk",
+    function="core.trading.sweeps:finish_sweep",
+    failures_allowed=3,
+    time_limit_s=600,
+    memory_limit_mb=512,
+    uniqueness="once",
+)
+RUN_SWEEP_PART = Kind(
+    name="trading.sweep_part",
+    queue="bulk",
+    function="core.trading.sweeps:run_sweep_part",
+    failures_allowed=3,
+    time_limit_s=600,
+    memory_limit_mb=2_048,
+)
+
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (PROVISION_TENANT, END_TRIAL, IMPORT_BARS, RUN_BACKTEST)
+    kind.name: kind
+    for kind in (
+        *(PROVISION_TENANT, END_TRIAL, MIGRATE_TENANTS, RECONCILE_TURNS, RETIRE_JOBS),
+        *(IMPORT_BARS, RUN_BACKTEST, RUN_SWEEP, RUN_SWEEP_PART),
+    )
 }
 QUEUES: tuple[Queue, ...] = ("interactive", "bulk", "money", "housekeeping")

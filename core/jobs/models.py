@@ -22,6 +22,7 @@ JobStatus = Literal[
 STATUSES: tuple[JobStatus, ...] = get_args(JobStatus)
 UNFINISHED: tuple[JobStatus, ...] = ("queued", "dispatched", "waiting", "running")
 WAITING: tuple[JobStatus, ...] = ("queued", "dispatched")
+ENDED: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled", "superseded")
 
 
 class Job(SharedBase, kw_only=True):
@@ -31,6 +32,7 @@ class Job(SharedBase, kw_only=True):
     of which `failures_allowed` end it. `not_before`: earliest dispatch. `deadline_at`: when a
     dispatched job's message is published again, for the `publishes`-th time. `lease_until`:
     until when its worker is taken to be alive. `error`: the problem document it ended with.
+    A parent waits for its `parts`, of which `remaining` have not succeeded; each part names it.
     """
 
     __tablename__ = "jobs"
@@ -66,6 +68,15 @@ class Job(SharedBase, kw_only=True):
         Index("ix_jobs_deadline", "deadline_at", postgresql_where=text("status = 'dispatched'")),
         Index("ix_jobs_lease", "lease_until", postgresql_where=text("status = 'running'")),
         Index("ix_jobs_listed", "tenant_id", "created_at", "id"),
+        Index(
+            "ix_jobs_unfinished_parts",
+            "parent_id",
+            postgresql_where=text(
+                "parent_id IS NOT NULL AND status IN ('queued', 'dispatched', 'waiting', 'running')"
+            ),
+        ),
+        Index("ix_jobs_parts", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
+        Index("ix_jobs_ended", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
     )
 
     id: Mapped[UUID] = new_id()
@@ -84,6 +95,7 @@ class Job(SharedBase, kw_only=True):
     message: Mapped[str | None] = mapped_column(default=None)
     error: Mapped[dict[str, Any] | None] = mapped_column(default=None)
     parent_id: Mapped[UUID | None] = mapped_column(default=None)
+    parts: Mapped[int | None] = mapped_column(default=None)
     remaining: Mapped[int | None] = mapped_column(default=None)
     request_id: Mapped[str | None] = mapped_column(default=None)
     created_by: Mapped[UUID | None] = mapped_column(default=None)
@@ -99,9 +111,9 @@ class Job(SharedBase, kw_only=True):
 class Turn(SharedBase, kw_only=True):
     """A tenant's place in the round of one queue: its cap, and when it was last picked from.
 
-    `cap`: jobs in flight at once, None for as many as there are units. `held`: nothing of it
-    is dispatched, nothing is lost. Rows are made with the tenant, so that submitting a job
-    writes one row and locks none.
+    `cap`: jobs in flight at once, None for as many as there are units. `held` by its status or
+    `paused` by an operator: nothing of it is dispatched, nothing is lost. Rows are made with the
+    tenant, so that submitting a job writes one row and locks none.
     """
 
     __tablename__ = "turns"
@@ -111,6 +123,7 @@ class Turn(SharedBase, kw_only=True):
     queue: Mapped[str] = mapped_column(primary_key=True)
     cap: Mapped[int | None] = mapped_column(default=None)
     held: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
+    paused: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
     last_pick: Mapped[datetime] = created_now()
 
 
@@ -123,4 +136,25 @@ class Unit(SharedBase, kw_only=True):
     id: Mapped[UUID] = new_id()
     queue: Mapped[str] = mapped_column(primary_key=True)
     units: Mapped[int]
+    seen_at: Mapped[datetime] = created_now()
+
+
+class PausedQueue(SharedBase, kw_only=True):
+    """A queue of which nothing is dispatched until an operator resumes it."""
+
+    __tablename__ = "paused_queues"
+    access = Access(tenant="", tenant_column=None)
+
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    paused_at: Mapped[datetime] = created_now()
+
+
+class Heartbeat(SharedBase, kw_only=True):
+    """A dispatcher or scheduler, and when it was last seen alive."""
+
+    __tablename__ = "heartbeats"
+    access = Access(tenant="", tenant_column=None)
+
+    id: Mapped[UUID] = new_id()
+    program: Mapped[str]
     seen_at: Mapped[datetime] = created_now()

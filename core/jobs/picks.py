@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     String,
     bindparam,
+    case,
     func,
     literal,
     literal_column,
@@ -27,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from core.jobs.models import Job, Turn, Unit
+from core.jobs.models import Job, PausedQueue, Turn, Unit
 from core.plans import Queue
 from core.tenancy.session import Opening, PlatformSession
 
@@ -130,7 +131,10 @@ def _pick_statement() -> Select[Any]:
 
 
 def _room(queue: BindParameter[str]) -> CTE:
-    """Count what is `in_flight` in a queue, and the `room` that its units' window leaves."""
+    """Count what is `in_flight` in a queue, and the `room` that its units' window leaves.
+
+    A paused queue has none.
+    """
     alive = Unit.seen_at > func.clock_timestamp() - bindparam("forgotten_after", type_=Interval)
     units = (
         select(func.coalesce(func.sum(Unit.units), 0))
@@ -145,7 +149,9 @@ def _room(queue: BindParameter[str]) -> CTE:
     seen = select(units.label("units"), in_flight.label("in_flight")).subquery("seen")
     drained = func.least(bindparam("lately", type_=Integer), seen.c.units * WIDEST_PER_UNIT)
     window = func.greatest(seen.c.units * WINDOW_PER_UNIT, drained)
-    room = func.greatest(window - seen.c.in_flight, 0, type_=Integer)
+    paused = select(PausedQueue.queue).where(PausedQueue.queue == queue).exists()
+    left = case((paused, 0), else_=window - seen.c.in_flight)
+    room = func.greatest(left, 0, type_=Integer)
     return select(seen.c.in_flight, room.label("room")).cte("room")
 
 
@@ -170,7 +176,7 @@ def _chosen(queue: BindParameter[str], room: CTE) -> CTE:
             func.least(Turn.cap - in_flight, space, type_=Integer).label("free"),
         )
         # Nothing is counted and sought where there is no room.
-        .where(Turn.queue == queue, Turn.held.is_(False), space > 0)
+        .where(Turn.queue == queue, Turn.held.is_(False), Turn.paused.is_(False), space > 0)
         .cte("turn")
     )
     waiting = (

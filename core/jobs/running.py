@@ -14,8 +14,10 @@ import sentry_sdk
 from core.errors import ConfigurationError, InvalidInputError, NeozorkError, UnavailableError
 from core.jobs import claims
 from core.jobs.claims import Claim, FenceLostError
+from core.jobs.events import wake_dispatcher
 from core.jobs.kinds import KINDS
-from core.jobs.submit import wake_dispatcher
+from core.jobs.memory import limited
+from core.jobs.metrics import count_end, count_start
 from core.logging import bound, get_logger
 from core.tenancy.session import PlatformSession, TenantSession
 
@@ -93,8 +95,11 @@ def perform(function: Callable[[RunningJob], None], tenant_id: UUID, job_id: UUI
     with bound(**context):
         log.info("job_started")
         started = time.monotonic()
-        _run(function, RunningJob(taken))
-        log.info("job_ended", seconds=round(time.monotonic() - started, 3))
+        count_start(KINDS[taken.kind], taken.waited_s)
+        outcome = _run(function, RunningJob(taken))
+        seconds = time.monotonic() - started
+        count_end(KINDS[taken.kind], outcome, seconds)
+        log.info("job_ended", outcome=outcome, seconds=round(seconds, 3))
 
 
 def give_back_unfinished() -> None:
@@ -106,32 +111,41 @@ def give_back_unfinished() -> None:
         wake_dispatcher(KINDS[job.claim.kind].queue)
 
 
-def _run(function: Callable[[RunningJob], None], job: RunningJob) -> None:
+def _run(function: Callable[[RunningJob], None], job: RunningJob) -> str:
+    """Do a job and answer the outcome, as metrics name it."""
     _start_heart()
     _at_work.add(job)
     try:
-        function(job)
+        with limited(KINDS[job.claim.kind].memory_limit_mb):
+            function(job)
         if not job.over.is_set():
             with job.finishing():
                 pass
     except FenceLostError as error:
         log.info("job_lost", detail=error.detail)
+        return "lost"
     except NeozorkError as error:
         log.warning("job_refused", code=error.instance_code, detail=error.detail)
-        _record(job, error.problem(), again=not isinstance(error, _FINAL))
+        return _record(job, error.problem(), again=not isinstance(error, _FINAL))
+    except MemoryError:
+        log.warning("job_too_large")
+        return _record(job, _too_large(job), again=False)
     except Exception as error:
         log.exception("job_crashed")
         sentry_sdk.capture_exception(error)
-        _record(job, _crash_problem(), again=True)
+        return _record(job, _crash_problem(), again=True)
     finally:
         _at_work.discard(job)
         job.over.set()
+    return "succeeded"
 
 
-def _record(job: RunningJob, problem: dict[str, Any], *, again: bool) -> None:
+def _record(job: RunningJob, problem: dict[str, Any], *, again: bool) -> str:
     # Where the database is away, the lease runs out and the dispatcher counts the failure.
     with suppress(FenceLostError, UnavailableError):
-        claims.fail(job.claim, problem, again=again)
+        status = claims.fail(job.claim, problem, again=again)
+        return "tried_again" if status == "queued" else status
+    return "lost"
 
 
 def _crash_problem() -> dict[str, Any]:
@@ -188,6 +202,15 @@ def _beat(job: RunningJob) -> None:
     if job.lost.is_set() and not job.over.wait(GRACE_S):
         log.warning("unit_killed")
         os._exit(LOST_UNIT_EXIT)
+
+
+def _too_large(job: RunningJob) -> dict[str, Any]:
+    limit = KINDS[job.claim.kind].memory_limit_mb
+    return NeozorkError(
+        f"The job wanted more than the {limit:,} MB of memory that its kind may take. Take fewer "
+        "bars or split the work.",
+        code="memory_limit",
+    ).problem()
 
 
 def _too_long(job: RunningJob) -> dict[str, Any]:

@@ -1,22 +1,20 @@
-"""Asking for work: one row, in the transaction of the change that asks for it."""
+"""Asking for work: rows, in the transaction of the change that asks for it."""
 
-from contextlib import suppress
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-import redis
 import structlog
 from sqlalchemy import DateTime, Table, bindparam, event, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.ids import PLATFORM
-from core.jobs.events import WAKE_CHANNEL, announce, job_event
+from core.jobs.events import announce, job_event, wake_dispatcher
 from core.jobs.kinds import Kind
 from core.jobs.models import Job
 from core.tenancy.session import PlatformSession, TenantSession
-from core.valkey import get_valkey
 
 _TO_WAKE = "queues_to_wake"
 _TO_TELL = "jobs_to_tell_of"
@@ -38,49 +36,97 @@ def submit_job(
     With a `key`, the kind's uniqueness holds: the id of the row already there is answered.
     Once the transaction is committed, the dispatcher is woken.
     """
-    tenant_id = session.tenant_id if isinstance(session, TenantSession) else PLATFORM
-    values: dict[str, Any] = {
-        "given_tenant_id": tenant_id,
+    asked = _asked(session, kind, args, key=key, not_before=not_before, created_by=created_by)
+    return _submit(session, kind, asked)[0]
+
+
+def submit_parent(
+    session: TenantSession | PlatformSession,
+    *,
+    kind: Kind,
+    args: dict[str, Any],
+    part: Kind,
+    parts: Sequence[dict[str, Any]],
+    key: str | None = None,
+    created_by: UUID | None = None,
+) -> UUID:
+    """Write a parent that waits for its parts, and the parts; answer the parent's id.
+
+    `parts`: the arguments of each, at least one. The parent's own function runs once all of
+    them have succeeded. With a `key` whose work is there already, nothing is written.
+    """
+    asked = _asked(session, kind, args, key=key, created_by=created_by)
+    asked |= {"given_status": "waiting", "given_parts": len(parts)}
+    parent_id, is_new = _submit(session, kind, asked)
+    if is_new:
+        rows = [_asked(session, part, one, created_by=created_by) for one in parts]
+        session.execute(_INSERT, [row | {"given_parent_id": parent_id} for row in rows])
+        wake_after_commit(session, part.queue)
+    return parent_id
+
+
+def _asked(
+    session: TenantSession | PlatformSession,
+    kind: Kind,
+    args: dict[str, Any],
+    *,
+    key: str | None = None,
+    not_before: datetime | None = None,
+    created_by: UUID | None = None,
+) -> dict[str, Any]:
+    return {
+        "given_tenant_id": _tenant_of(session),
         "given_kind": kind.name,
         "given_queue": kind.queue,
         "given_uniqueness": kind.uniqueness if key is not None else None,
         "given_key": key,
         "given_args": args,
+        "given_status": "queued",
         "given_failures_allowed": kind.failures_allowed,
+        "given_parent_id": None,
+        "given_parts": None,
         "earliest": not_before,
         "given_request_id": structlog.contextvars.get_contextvars().get("request_id"),
         "given_created_by": created_by,
     }
+
+
+def _submit(
+    session: TenantSession | PlatformSession, kind: Kind, asked: dict[str, Any]
+) -> tuple[UUID, bool]:
+    """Answer the id of the job's row, and whether it is new."""
+    tenant_id = _tenant_of(session)
     wake_after_commit(session, kind.queue)
     while True:
-        inserted: UUID | None = session.scalar(_INSERT, values)
+        inserted: UUID | None = session.scalar(_INSERT_ONE, asked)
         if inserted is not None:
-            told = job_event(inserted, kind.name, "queued", attempt=0)
+            told = job_event(inserted, kind.name, asked["given_status"], attempt=0)
             session.info.setdefault(_TO_TELL, []).append((tenant_id, told))
-            return inserted
-        known: UUID | None = session.scalar(_same_work(tenant_id, kind, key))
+            return inserted, True
+        known: UUID | None = session.scalar(_same_work(tenant_id, kind, asked["given_key"]))
         if known is not None:
-            return known
+            return known, False
+
+
+def _tenant_of(session: TenantSession | PlatformSession) -> UUID:
+    return session.tenant_id if isinstance(session, TenantSession) else PLATFORM
 
 
 _GIVEN = (
-    *("tenant_id", "kind", "queue", "uniqueness", "key", "args", "failures_allowed"),
-    *("request_id", "created_by"),
+    *("tenant_id", "kind", "queue", "uniqueness", "key", "args", "status", "failures_allowed"),
+    *("parent_id", "parts", "request_id", "created_by"),
 )
-_INSERT = (
-    # Of the table, not the class: the ORM's bulk insert costs half as much again.
-    insert(cast(Table, Job.__table__))
-    .values(
-        {name: bindparam(f"given_{name}") for name in _GIVEN}
-        | {
-            "not_before": func.coalesce(
-                bindparam("earliest", type_=DateTime(timezone=True)), func.clock_timestamp()
-            )
-        }
-    )
-    .on_conflict_do_nothing()
-    .returning(Job.id)
+# Of the table, not the class: the ORM's bulk insert costs half as much again.
+_INSERT = insert(cast(Table, Job.__table__)).values(
+    {name: bindparam(f"given_{name}") for name in _GIVEN}
+    | {
+        "remaining": bindparam("given_parts"),
+        "not_before": func.coalesce(
+            bindparam("earliest", type_=DateTime(timezone=True)), func.clock_timestamp()
+        ),
+    }
 )
+_INSERT_ONE = _INSERT.on_conflict_do_nothing().returning(Job.id)
 
 
 def _same_work(tenant_id: UUID, kind: Kind, key: str | None) -> Any:
@@ -111,9 +157,3 @@ def _wake(session: Session) -> None:
         announce(tenant_id, "job", event_data, wake=queues.pop() if queues else None)
     for queue in queues:
         wake_dispatcher(queue)
-
-
-def wake_dispatcher(queue: str) -> None:
-    """Tell the dispatcher that a queue has work or room; it also looks by itself, soon."""
-    with suppress(redis.RedisError):
-        get_valkey().publish(WAKE_CHANNEL, queue)

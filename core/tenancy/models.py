@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, MetaData, Uuid, func, text
+from sqlalchemy import DateTime, Index, MetaData, Uuid, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
@@ -78,6 +78,9 @@ class Tenant(SharedBase, kw_only=True):
 
     __tablename__ = "tenants"
     access = Access(tenant="SELECT", platform="SELECT, INSERT, UPDATE", tenant_column="id")
+    __table_args__ = (
+        Index("ix_tenants_trial", "trial_ends_at", postgresql_where=text("status = 'trialing'")),
+    )
 
     id: Mapped[UUID] = new_id()
     name: Mapped[str]
@@ -108,17 +111,29 @@ class TenantRelease(SharedBase, kw_only=True):
     created_at: Mapped[datetime] = created_now()
 
 
+class TenantUpgrade(SharedBase, kw_only=True):
+    """The script that brings a schema from an earlier revision to a release's head."""
+
+    __tablename__ = "tenant_upgrades"
+    access = Access(tenant="", platform="SELECT", tenant_column=None)
+
+    head: Mapped[str] = mapped_column(primary_key=True)
+    from_revision: Mapped[str] = mapped_column(primary_key=True)
+    script: Mapped[str]
+
+
 class TenantSchema(SharedBase, kw_only=True):
     """Where each tenant's schema stands in the tenant tree, and how its last migration went.
 
-    `quarantined_at`: set after too many failures; the runner then leaves the tenant alone.
+    `not_before`: when it is tried again after its n-th of `failures`. `quarantined_at`: set
+    after too many; the runner then leaves the tenant alone.
     """
 
     __tablename__ = "tenant_schemas"
     access = Access(tenant="", platform="SELECT")
 
     tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
-    revision: Mapped[str]
+    revision: Mapped[str] = mapped_column(index=True)
     failures: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     not_before: Mapped[datetime | None] = mapped_column(default=None)
     quarantined_at: Mapped[datetime | None] = mapped_column(default=None)

@@ -61,6 +61,24 @@ def birth_script(ddl: str, tables: list[str], login: str) -> str:
     )
 
 
+def upgrade_script(ddl: str, tables: list[str]) -> str:
+    """Answer the script that brings a schema to a release's head, with grants on what is new.
+
+    What a deferred constraint would say at the commit it says at the end: one commit is many
+    tenants'.
+    """
+    role = SCHEMA_MARK
+    return "\n".join(
+        [
+            "SET CONSTRAINTS ALL DEFERRED;",
+            f"SET LOCAL search_path = {role};",
+            ddl,
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(tables)} TO {role};",
+            "SET CONSTRAINTS ALL IMMEDIATE;",
+        ]
+    )
+
+
 def run_script(connection: Connection, script: str) -> None:
     """Send many statements in one round trip, which only the simple protocol takes."""
     with closing(connection.connection.cursor()) as cursor:

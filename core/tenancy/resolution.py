@@ -16,7 +16,7 @@ from core.errors import InvalidInputError, NotFoundError
 from core.ids import RESERVED_SLUGS, is_slug, parse_uuid
 from core.settings import get_settings
 from core.tenancy.models import Tenant
-from core.tenancy.session import open_platform_session
+from core.tenancy.session import PlatformSession, open_platform_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,14 @@ def resolve(signals: Signals) -> TenantRef:
     if first is None or any(_matching(name, found) is not first for name in telling):
         raise NotFoundError("There is no such tenant, or it is not yours.", code="tenant_not_found")
     return TenantRef(first.id, first.subdomain, first.status, first.subscription_tier)
+
+
+def tenant_id_of(session: PlatformSession, slug: str) -> UUID:
+    """Answer the id of the tenant of a slug; NotFoundError where there is none."""
+    tenant_id: UUID | None = session.scalar(select(Tenant.id).where(Tenant.subdomain == slug))
+    if tenant_id is None:
+        raise NotFoundError("There is no such tenant.", code="tenant_not_found")
+    return tenant_id
 
 
 def names_in(signals: Signals, platform_domain: str) -> tuple[Name, ...]:

@@ -1,4 +1,4 @@
-"""What a tenant's own schema holds: strategies with their versions, bar sets, backtests."""
+"""A tenant's own schema: strategies with their versions, bar sets, backtests, sweeps."""
 
 from datetime import datetime
 from typing import Any
@@ -101,3 +101,47 @@ class Backtest(TenantBase, kw_only=True):
     signature: Mapped[str | None] = mapped_column(default=None)
     created_by: Mapped[UUID | None] = mapped_column(default=None)
     created_at: Mapped[datetime] = created_now()
+
+
+class Sweep(TenantBase, kw_only=True):
+    """One strategy's version over one bar set, at every cell of a grid of parameters.
+
+    `settings`: as a backtest's, with `grid`, the axes in order. `best`: the best cells by
+    `best_by`, once all are there. Each of its job's parts does `part_cells` cells.
+    """
+
+    __tablename__ = "sweeps"
+    __table_args__ = (Index("ix_sweeps_listed", "created_at", "id"),)
+
+    id: Mapped[UUID] = new_id()
+    strategy_id: Mapped[UUID] = mapped_column(ForeignKey(Strategy.id))
+    version_id: Mapped[UUID] = mapped_column(ForeignKey(StrategyVersion.id))
+    bar_set_id: Mapped[UUID] = mapped_column(ForeignKey(BarSet.id))
+    settings: Mapped[dict[str, Any]]
+    cells_total: Mapped[int]
+    best_by: Mapped[str]
+    best: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON, default=None)
+    job_id: Mapped[UUID | None] = mapped_column(default=None)
+    created_by: Mapped[UUID | None] = mapped_column(default=None)
+    created_at: Mapped[datetime] = created_now()
+
+
+class SweepCell(TenantBase, kw_only=True):
+    """What one cell of a sweep came to; the same numbers as a backtest with its parameters.
+
+    `score`: the metric that the sweep ranks by, None where it is undefined. `error`: the problem
+    that a backtest would have ended with, in place of a summary.
+    """
+
+    __tablename__ = "sweep_cells"
+    __table_args__ = (
+        Index("ix_sweep_cells_ranked", "sweep_id", text("score DESC NULLS LAST"), "cell"),
+    )
+
+    sweep_id: Mapped[UUID] = mapped_column(ForeignKey(Sweep.id), primary_key=True)
+    cell: Mapped[int] = mapped_column(primary_key=True)
+    params: Mapped[dict[str, Any]] = mapped_column(JSON)
+    score: Mapped[float | None] = mapped_column(default=None)
+    result_id: Mapped[str | None] = mapped_column(default=None)
+    summary: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)

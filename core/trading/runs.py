@@ -20,6 +20,7 @@ from core.trading.backtest.drawing import PREVIEW_POINTS, places_to_draw, runnin
 from core.trading.backtest.result import Result
 from core.trading.backtest.run import run_backtest as run_strategy
 from core.trading.backtest.series import read_series
+from core.trading.backtest.settings import Settings
 from core.trading.backtest.signing import sign_document, signing_key
 from core.trading.bars.cache import load_cached
 from core.trading.bars.canonical import data_hash, read_parquet_bars, write_parquet
@@ -28,7 +29,7 @@ from core.trading.bars.instants import to_moment
 from core.trading.bars.read import read_bars
 from core.trading.bars.series import Bars
 from core.trading.bars.timeframes import Timeframe
-from core.trading.models import Backtest, BarSet, StrategyVersion
+from core.trading.models import Backtest, BarSet, StrategyVersion, Sweep
 from core.trading.requests.backtests import BacktestRequest, refuse_deleted, settings_of
 from core.trading.requests.results import ResultPart, result_key
 from core.trading.strategy.reading import read_strategy
@@ -83,7 +84,7 @@ def run_backtest(job: RunningJob) -> None:
         version = session.get_one(StrategyVersion, backtest.version_id)
         bar_set = session.get_one(BarSet, backtest.bar_set_id)
     job.progress(0.1, "loading bars")
-    bars = _bars(job.tenant_id, bar_set)
+    bars = load_bars(job.tenant_id, bar_set)
     job.progress(0.3, f"running over {len(bars):,} bars")
     result = _run(backtest, version, bars, content_hash=bar_set.data_hash)
     job.progress(0.8, "storing the result")
@@ -106,26 +107,29 @@ def run_backtest(job: RunningJob) -> None:
 def _run(
     backtest: Backtest, version: StrategyVersion, bars: Bars, *, content_hash: str | None
 ) -> Result:
-    asked: dict[str, Any] = dict(backtest.settings)
-    request = BacktestRequest(
-        strategy_id=backtest.strategy_id,
-        data_id=backtest.bar_set_id,
-        params=asked["params"],
-        start=asked["from"],
-        end=asked["to"],
-        cash=asked["cash"],
-        costs=asked["costs"],
-        lot=asked["lot"],
-        profile=asked["profile"],
-    )
-    settings = settings_of(request, lot=asked["lot"])
     return run_strategy(
         read_strategy(version.document),
         bars,
-        params=asked["params"],
-        settings=settings,
+        params=backtest.settings["params"],
+        settings=settings_kept(backtest),
         content_hash=content_hash,
     )
+
+
+def settings_kept(asked: Backtest | Sweep) -> Settings:
+    """Answer the settings of a run as they were kept when it was asked for."""
+    kept: dict[str, Any] = asked.settings
+    request = BacktestRequest(
+        strategy_id=asked.strategy_id,
+        data_id=asked.bar_set_id,
+        start=kept["from"],
+        end=kept["to"],
+        cash=kept["cash"],
+        costs=kept["costs"],
+        lot=kept["lot"],
+        profile=kept["profile"],
+    )
+    return settings_of(request, lot=kept["lot"])
 
 
 def parts_of(result: Result, bars: Bars, *, cash: float) -> dict[ResultPart, bytes]:
@@ -144,8 +148,11 @@ def parts_of(result: Result, bars: Bars, *, cash: float) -> dict[ResultPart, byt
     }
 
 
-def _bars(tenant_id: UUID, bar_set: BarSet) -> Bars:
-    """Answer a bar set's bars from this worker's cache, which one tenant shares with nobody."""
+def load_bars(tenant_id: UUID, bar_set: BarSet) -> Bars:
+    """Answer a bar set's bars from this worker's cache, which one tenant shares with nobody.
+
+    Raises InvalidInputError where they were never read, or are gone.
+    """
     key, content = bar_set.data_key, bar_set.data_hash
     if key is None or content is None:
         raise InvalidInputError("The data was never read. Upload it again.", code="data_not_ready")

@@ -20,6 +20,12 @@ DATA = "id symbol timeframe status rows first last data_hash certificate"
 STRATEGY = "id name version spec_hash document warnings"
 ACCEPTED = "id job_id status"
 FAULT = "path code message hint at"
+GRID = {"fast_n": [3, 4]}
+# What a row of a list leaves out.
+OF_ONE_ALONE = {
+    *("document", "warnings", "version", "spec_hash", "certificate", "status", "result"),
+    *("cells_done", "best"),
+}
 # Method, address below the tenant, status, and the fields that are promised.
 PROMISES = [
     ("GET", "users/", 200, PAGE),
@@ -37,13 +43,17 @@ PROMISES = [
     ("GET", "trading/backtesting/{backtest}", 200, f"{ACCEPTED} result"),
     ("GET", "trading/backtesting/{backtest}/series?names=equity,drawdown&points=2000", 200, ""),
     ("GET", "trading/backtesting/{backtest}/trades", 200, PAGE),
+    ("POST", "trading/sweeps/", 202, ACCEPTED),
+    ("GET", "trading/sweeps/", 200, PAGE),
+    ("GET", "trading/sweeps/{sweep}", 200, "status cells_total cells_done best"),
+    ("GET", "trading/sweeps/{sweep}/cells", 200, PAGE),
     ("GET", "jobs/", 200, PAGE),
     ("GET", "jobs/{job}", 200, JOB),
     ("POST", "jobs/{queued}/cancel", 200, JOB),
     ("POST", "jobs/{queued}/retry", 200, JOB),
 ]
 # What is published and comes with issues of its own.
-LATER = re.compile(r"subscriptions|billing|payment-methods|usage|analytics|webhooks|sweeps")
+LATER = re.compile(r"subscriptions|billing|payment-methods|usage|analytics|webhooks")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +71,9 @@ def client(tenant: UUID) -> FlaskClient:
 def ids(client: FlaskClient, tenant: UUID) -> dict[str, str]:
     backtest = a_backtest(client, tenant)
     run = client.get(f"{API_PREFIX}/trading/backtesting/{backtest}").json
+    swept = {"strategy_id": run["strategy_id"], "data_id": run["data_id"], "grid": GRID}
     return {
+        "sweep": client.post(f"{API_PREFIX}/trading/sweeps/", json=swept).json["id"],
         "backtest": backtest,
         "strategy": run["strategy_id"],
         "data": run["data_id"],
@@ -76,7 +88,7 @@ def body_of(method: str, path: str, ids: dict[str, str]) -> dict[str, Any]:
         return {}
     if path == "trading/data/":
         return {"data": upload_form(timezone="UTC", stamp="close", lot="1", name="n")}
-    if path == "trading/backtesting/":
+    if path in {"trading/backtesting/", "trading/sweeps/"}:
         costs = {
             "commission_bps": 20,
             "slippage_bps": 0,
@@ -87,7 +99,8 @@ def body_of(method: str, path: str, ids: dict[str, str]) -> dict[str, Any]:
         }
         asked = {"strategy_id": ids["strategy"], "data_id": ids["data"], "params": {}}
         more = {"from": "2020-01-01", "to": "2020-03-01", "cash": 10_000, "lot": 1}
-        return {"json": asked | more | {"costs": costs, "profile": "native"}}
+        grid = {"grid": GRID} if "sweeps" in path else {}
+        return {"json": asked | more | grid | {"costs": costs, "profile": "native"}}
     name = {} if path.endswith("validate") else {"name": "x"}
     return {"json": name | {"document": a_document()}}
 
@@ -113,8 +126,7 @@ def test_what_is_published_is_answered(
     if promised == PAGE and answer.json["items"]:
         one = f"{path.partition('?')[0]}{{id}}"
         fields = next((promise[3] for promise in PROMISES if like(one, promise[1])), "")
-        later = {"document", "warnings", "version", "spec_hash", "certificate", "status", "result"}
-        missing = set(fields.split()) - later - answer.json["items"][0].keys()
+        missing = set(fields.split()) - OF_ONE_ALONE - answer.json["items"][0].keys()
         assert not missing
 
 
@@ -133,6 +145,9 @@ def test_every_route_that_stands_is_published_or_known_here() -> None:
         ("DELETE", "users/{}"),
         ("DELETE", "trading/strategies/{}"),
         ("GET", "events"),
+        ("POST", "jobs/{}/discard"),
+        ("POST", "jobs/discard"),
+        ("POST", "jobs/retry"),
     }
     standing = {
         (method, shape(rule.rule.removeprefix(f"{TENANT_PREFIX}/")))

@@ -143,7 +143,8 @@ def test_creating_routes_document_their_idempotency_key() -> None:
         for path, _, operation in operations()
         if any(p["name"] == "Idempotency-Key" for p in operation.get("parameters", []))
     }
-    assert keyed == {"/trading/strategies/", "/trading/data/", "/trading/backtesting/"}
+    created = ("strategies", "data", "backtesting", "sweeps")
+    assert keyed == {f"/trading/{kind}/" for kind in created}
 
 
 def test_every_error_is_documented_as_a_problem() -> None:

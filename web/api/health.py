@@ -32,6 +32,9 @@ class HealthSchema(Schema):
     redis = fields.Nested(ServiceSchema, required=True)
     stripe = fields.Nested(ServiceSchema, required=True)
     storage = fields.Nested(ServiceSchema, required=True)
+    workers = fields.Nested(ServiceSchema, required=True)
+    dispatcher = fields.Nested(ServiceSchema, required=True)
+    scheduler = fields.Nested(ServiceSchema, required=True)
 
 
 @blueprint.route("")
@@ -41,7 +44,7 @@ class Health(MethodView):
     @requires(PUBLIC)
     @blueprint.response(200, HealthSchema)
     def get(self) -> dict[str, Any]:
-        """Answer the status of each service."""
+        """Answer the status of each service, and of our own processes by their heartbeats."""
         services = health(beside=off_loop)
         if _is_operator():
             return {name: asdict(service) for name, service in services.items()}

@@ -1,4 +1,4 @@
-"""Jobs: look, list, cancel, try again."""
+"""Jobs: look, search, cancel, try again, let go."""
 
 from typing import Any
 from uuid import UUID
@@ -6,7 +6,9 @@ from uuid import UUID
 from flask.views import MethodView
 from marshmallow import Schema, fields, validate
 
-from core.jobs import control
+from core.jobs import control, dead_letters
+from core.jobs.control import JobFilter
+from core.jobs.dead_letters import MOST_AT_ONCE
 from core.jobs.models import STATUSES
 from core.tenancy.session import open_session
 from web.api.fields import PageArguments, PageOf, page_document
@@ -37,11 +39,33 @@ class JobPage(PageOf):
     items = fields.List(fields.Nested(JobSchema), required=True)
 
 
-class JobsArguments(PageArguments):
-    """Which jobs."""
+class ChosenSchema(Schema):
+    """Which jobs: those that match everything that is given."""
 
-    status = fields.String(load_default=None, validate=validate.OneOf(STATUSES))
-    kind = fields.String(load_default=None)
+    kind = fields.String()
+    error_code = fields.String(metadata={"description": "The `code` of the job's error."})
+    created_from = fields.AwareDateTime(metadata={"description": "Counts itself."})
+    created_to = fields.AwareDateTime(metadata={"description": "Does not count itself."})
+
+
+class JobsArguments(PageArguments, ChosenSchema):
+    """Which jobs to list."""
+
+    status = fields.String(validate=validate.OneOf(STATUSES))
+    parent_id = fields.UUID(metadata={"description": "List the parts of this job."})
+
+
+class FailedSchema(ChosenSchema):
+    """Which failed jobs."""
+
+    ids = fields.List(fields.UUID(), validate=validate.Length(max=MOST_AT_ONCE))
+
+
+class MovedSchema(Schema):
+    """What was done, to at most 1,000 jobs at a time; ask again for the rest."""
+
+    ids = fields.List(fields.UUID(), required=True)
+    count = fields.Integer(required=True)
 
 
 @blueprint.route("/")
@@ -52,9 +76,11 @@ class Jobs(MethodView):
     @blueprint.arguments(JobsArguments, location="query")
     @blueprint.response(200, JobPage)
     def get(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """List jobs, newest first."""
+        """List jobs, newest first; the parts of one by its `parent_id`."""
+        page = {name: arguments.pop(name) for name in ("limit", "cursor")}
         with open_session(tenant_id()) as session:
-            return page_document(control.list_jobs(session, **arguments), control.job_document)
+            jobs = control.list_jobs(session, chosen=JobFilter(**arguments), **page)
+            return page_document(jobs, control.job_document)
 
 
 @blueprint.route("/<uuid:job_id>")
@@ -92,6 +118,48 @@ class RetryJob(MethodView):
     def post(self, job_id: UUID) -> dict[str, Any]:
         """Queue a failed or cancelled job again."""
         with open_session(tenant_id()) as session:
-            job = control.retry_job(session, job_id)
+            job = dead_letters.retry_job(session, job_id)
         control.announce_job(job)
         return control.job_document(job)
+
+
+@blueprint.route("/<uuid:job_id>/discard")
+class DiscardJob(MethodView):
+    """Letting go."""
+
+    @requires("jobs:retry")
+    @blueprint.response(200, JobSchema)
+    def post(self, job_id: UUID) -> dict[str, Any]:
+        """Let a failed job go: it counts as cancelled, and keeps its error."""
+        with open_session(tenant_id()) as session:
+            job = dead_letters.discard_job(session, job_id)
+        control.announce_job(job)
+        return control.job_document(job)
+
+
+@blueprint.route("/retry")
+class RetryFailed(MethodView):
+    """Trying many again."""
+
+    @requires("jobs:retry")
+    @blueprint.arguments(FailedSchema)
+    @blueprint.response(200, MovedSchema)
+    def post(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Queue failed jobs again, the oldest first; all of them where nothing is chosen."""
+        with open_session(tenant_id()) as session:
+            ids = dead_letters.retry_failed(session, JobFilter(**asked))
+        return {"ids": ids, "count": len(ids)}
+
+
+@blueprint.route("/discard")
+class DiscardFailed(MethodView):
+    """Letting many go."""
+
+    @requires("jobs:retry")
+    @blueprint.arguments(FailedSchema)
+    @blueprint.response(200, MovedSchema)
+    def post(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Let failed jobs go, the oldest first; all of them where nothing is chosen."""
+        with open_session(tenant_id()) as session:
+            ids = dead_letters.discard_failed(session, JobFilter(**asked))
+        return {"ids": ids, "count": len(ids)}

@@ -2,7 +2,7 @@
 
 import dramatiq
 
-from core.jobs.kinds import END_TRIAL, PROVISION_TENANT
+from core.jobs.kinds import END_TRIAL, MIGRATE_TENANTS, PROVISION_TENANT
 from workers.perform import perform
 
 
@@ -16,3 +16,9 @@ def provision_tenant(tenant_id: str, job_id: str) -> None:
 def end_trial(tenant_id: str, job_id: str) -> None:
     """Suspend a tenant whose trial is over."""
     perform(END_TRIAL, tenant_id, job_id)
+
+
+@dramatiq.actor(actor_name=MIGRATE_TENANTS.name, queue_name=MIGRATE_TENANTS.queue)
+def migrate_tenants(tenant_id: str, job_id: str) -> None:
+    """Bring tenants that are behind to the newest release."""
+    perform(MIGRATE_TENANTS, tenant_id, job_id)

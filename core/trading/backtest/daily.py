@@ -1,76 +1,78 @@
 """Numbers of the daily equity: returns, volatility, Sharpe, Sortino, CAGR.
 
-Same inputs, same bits on every machine: sums are math.fsum (exactly rounded), roots are IEEE's,
-and the one power is taken in decimal arithmetic, whose ln and exp are correctly rounded, because
-libm's pow differs between CPUs.
+Same inputs, same bits on every machine: sums are exactly rounded, roots are IEEE's, and the one
+power is taken in decimal arithmetic, whose ln and exp are correctly rounded, because libm's pow
+differs between CPUs; even a square by it does, so squares are products.
 """
 
 import math
-from collections.abc import Sequence
 from decimal import Context, Decimal
 
 import numpy as np
 
+from core.trading.backtest.exact_sums import exact_sum
+from core.trading.backtest.jit import compiled
+from core.trading.backtest.run_numbers import Numbers
 from core.trading.bars.series import FloatArray, IntArray
 from core.trading.bars.timeframes import MICROSECONDS_PER_DAY
 
+_NAN = float("nan")
 _DAYS_PER_YEAR = Decimal("365.25")
 _EXACT = Context(prec=40)
 
 
-def daily_equity(equity: FloatArray, days: IntArray) -> tuple[FloatArray, IntArray]:
-    """Answer the last equity of each session day, and the days; both as long as there are days."""
-    last = np.flatnonzero(np.append(days[1:] != days[:-1], True))
-    return equity[last], days[last]
+def session_ends(days: IntArray) -> IntArray:
+    """Answer int64[d]: the last bar of each session day. `days`: int64[m], never falling."""
+    ends: IntArray = np.flatnonzero(np.append(days[1:] != days[:-1], True))
+    return ends
 
 
-def daily_returns(daily: FloatArray, cash: float) -> list[float]:
-    """Answer the simple returns from day to day, the first from the starting cash.
+@compiled
+def measure_days(
+    equity: FloatArray,
+    ends: IntArray,
+    cash: float,
+    periods: float,
+    work: FloatArray,
+    numbers: Numbers,
+) -> None:
+    """Write volatility (ddof 1), Sharpe (risk-free rate 0) and Sortino, annual, as quantstats.
 
-    After a day that ended with nothing, or less, returns mean nothing and are 0.
+    Simple returns from day to day, the first from the starting cash. After a day that ended with
+    nothing, or less, returns mean nothing and are 0. `ends`: int64[d], the last bar of each day.
+    `periods`: days a year. `work`: float64, at least 2 * d + `exact_sums.ROOM`.
     """
-    before = np.concatenate(([cash], daily[:-1]))
-    alive = before > 0.0
-    returns = np.zeros(len(daily))
-    returns[alive] = daily[alive] / before[alive] - 1.0
-    answer: list[float] = returns.tolist()
-    return answer
+    count = len(ends)
+    before = cash
+    for k in range(count):
+        value = equity[ends[k]]
+        work[k] = value / before - 1.0 if before > 0.0 else 0.0
+        before = value
+    year = math.sqrt(periods)
+    squares = work[count:]
+    for k in range(count):
+        squares[k] = min(work[k], 0.0) * min(work[k], 0.0)
+    downside = math.sqrt(exact_sum(squares, count) / count) if count else 0.0
+    for k in range(count):
+        squares[k] = work[k]
+    mean = exact_sum(squares, count) / count if count else _NAN
+    spread = deviation(work, count, mean)
+    numbers.volatility = spread * year
+    numbers.sharpe = mean / spread * year if spread > 0.0 else _NAN
+    numbers.sortino = mean / downside * year if downside > 0.0 else _NAN
 
 
-def mean(values: Sequence[float]) -> float | None:
-    """Answer the mean, None of nothing."""
-    return math.fsum(values) / len(values) if values else None
+@compiled
+def deviation(values: FloatArray, count: int, mean: float) -> float:
+    """Answer the standard deviation with ddof 1 of the first values, NaN of fewer than two.
 
-
-def deviation(values: Sequence[float]) -> float | None:
-    """Answer the standard deviation with ddof 1, None of fewer than two values."""
-    centre = mean(values)
-    if centre is None or len(values) == 1:
-        return None
-    return math.sqrt(math.fsum((x - centre) ** 2 for x in values) / (len(values) - 1))
-
-
-def volatility(returns: Sequence[float], periods: float) -> float | None:
-    """Answer the annual volatility: ddof 1 times the root of the periods (quantstats)."""
-    spread = deviation(returns)
-    return None if spread is None else spread * math.sqrt(periods)
-
-
-def sharpe(returns: Sequence[float], periods: float) -> float | None:
-    """Answer mean / deviation, annual, with a risk-free rate of 0 (quantstats `sharpe`)."""
-    centre, spread = mean(returns), deviation(returns)
-    if centre is None or not spread:
-        return None
-    return centre / spread * math.sqrt(periods)
-
-
-def sortino(returns: Sequence[float], periods: float) -> float | None:
-    """Answer mean / root of the mean square of the losses, annual (quantstats `sortino`)."""
-    centre = mean(returns)
-    if centre is None:
-        return None
-    downside = math.sqrt(math.fsum(min(x, 0.0) ** 2 for x in returns) / len(returns))
-    return centre / downside * math.sqrt(periods) if downside else None
+    Writes over `values`, which have `exact_sums.ROOM` behind them.
+    """
+    if count <= 1:
+        return _NAN
+    for k in range(count):
+        values[k] = (values[k] - mean) * (values[k] - mean)
+    return math.sqrt(exact_sum(values, count) / (count - 1))
 
 
 def cagr(start: float, final: float, microseconds: int) -> float | None:

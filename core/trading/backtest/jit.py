@@ -16,7 +16,7 @@ import numba
 
 _HERE = Path(__file__).resolve().parent
 _FOLDERS = (_HERE, _HERE.parent / "strategy", _HERE.parent / "indicators")
-_FROZEN_IN = ("events.py", "records.py", "program.py", "signals.py")
+_FROZEN_IN = ("events.py", "records.py", "run_numbers.py", "program.py", "signals.py")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -174,9 +174,13 @@ def mark(
     close: FloatArray,
     equity: FloatArray,
 ) -> None:
-    """Mark bars [start, stop) to market."""
-    for t in range(start, stop):
-        equity[t - first] = cash + quantity * close[t]
+    """Mark bars [start, stop) to market.
+
+    Slices, because an index that might be negative is checked at every bar and not vectorised.
+    """
+    prices, marks = close[start:stop], equity[start - first : stop - first]
+    for k in range(len(prices)):
+        marks[k] = cash + quantity * prices[k]
 
 
 @inlined

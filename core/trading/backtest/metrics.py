@@ -1,77 +1,163 @@
 """The summary of a run: every number that stands in the result document."""
 
-import math
+from dataclasses import dataclass
 from typing import Any
 
-from core.trading.backtest.daily import (
-    cagr,
-    daily_equity,
-    daily_returns,
-    sharpe,
-    sortino,
-    volatility,
-)
+import numpy as np
+
+from core.trading.backtest.daily import cagr, measure_days, session_ends
 from core.trading.backtest.drawdowns import measure_drawdowns
+from core.trading.backtest.exact_sums import ROOM
+from core.trading.backtest.jit import compiled
+from core.trading.backtest.records import Books, Market, RecordArray
+from core.trading.backtest.run_numbers import NUMBERS
 from core.trading.backtest.session_days import periods_per_year
 from core.trading.backtest.simulate import Simulation
-from core.trading.backtest.trade_statistics import (
-    bars_in_market,
-    trade_statistics,
-    traded_value,
-)
-from core.trading.bars.series import IntArray
-from core.trading.bars.timeframes import Timeframe
+from core.trading.backtest.trade_statistics import bars_in_market, measure_trades
+from core.trading.bars.series import Bars, FloatArray, IntArray
 
 UNTESTED = "untested"
+_ORDER = (
+    *("final_equity", "total_return", "cagr", "volatility", "sharpe", "verdict", "sortino"),
+    *("calmar", "max_drawdown", "max_drawdown_days", "longest_drawdown_days", "exposure", "fees"),
+    *("turnover", "buy_and_hold_return", "bars", "days", "periods_per_year", "open_trades"),
+)
 
 
-def summarise(
-    simulation: Simulation, days: IntArray, timeframe: Timeframe, cash: float
-) -> dict[str, Any]:
-    """Answer the numbers by name, undefined ones as None.
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The traded bars [first, stop) as the numbers of a run need them.
 
-    `days`: int64[n], the session day of every bar. Fractions are not percents; money is in the
-    symbol's currency, durations name their unit. `verdict` stands beside the Sharpe:
-    `untested` until the luck statistics have run.
+    `day_ends`: int64[d], the last bar of each session day, counted from `first`. `periods`: days
+    a year. `microseconds`: from the first to the last stamp. `hold_return`: of buying at the
+    first close and holding to the last.
     """
-    first, stop = simulation.first, simulation.next_bar
-    stamps = simulation.market.stamps
-    equity, trades = simulation.equity, simulation.trades
-    daily, days = daily_equity(equity, days[first:stop])
-    returns = daily_returns(daily, cash)
-    periods = periods_per_year(days, timeframe)
-    falls = measure_drawdowns(equity, stamps[first:stop], cash)
-    final = float(equity[-1])
-    growth = cagr(cash, final, int(stamps[stop - 1] - stamps[first]))
-    closes = simulation.market.close
-    state = simulation.state
-    opened = float(abs(state["quantity"][0])) * _or_zero(float(state["entry_price"][0]))
-    summary = {
-        "final_equity": final,
-        "total_return": final / cash - 1.0,
+
+    first: int
+    stop: int
+    cash: float
+    day_ends: IntArray
+    periods: float
+    microseconds: int
+    hold_return: float
+
+    def room(self, trades: int) -> int:
+        """Answer how long an array `measure` needs to work in."""
+        return max(2 * len(self.day_ends), trades + 1) + ROOM
+
+
+def span_of(
+    bars: Bars, days: IntArray, cash: float, *, first: int = 0, stop: int | None = None
+) -> Span:
+    """Answer what the numbers of every run over bars [first, stop) read.
+
+    `days`: int64[n], the session day of every bar.
+    """
+    stop = len(bars) if stop is None else stop
+    ends = session_ends(days[first:stop])
+    return Span(
+        first=first,
+        stop=stop,
+        cash=cash,
+        day_ends=ends,
+        periods=periods_per_year(days[first:stop][ends], bars.timeframe),
+        microseconds=int(bars.stamps[stop - 1] - bars.stamps[first]),
+        hold_return=float(bars.close[stop - 1] / bars.close[first] - 1.0),
+    )
+
+
+@compiled
+def measure(
+    stop: int,
+    cash: float,
+    periods: float,
+    day_ends: IntArray,
+    market: Market,
+    books: Books,
+    rules_row: RecordArray,
+    state_row: RecordArray,
+    work: FloatArray,
+    numbers_row: RecordArray,
+) -> None:
+    """Write the numbers of a run that has traded the bars before `stop`, which are not none."""
+    numbers = numbers_row[0]
+    state = state_row[0]
+    first = rules_row[0].first
+    count = books.written[0].trades
+    equity = books.equity[: stop - first]
+    numbers.final_equity = equity[len(equity) - 1]
+    numbers.total_return = numbers.final_equity / cash - 1.0
+    numbers.open_trades = int(state.quantity != 0.0)
+    numbers.rejected = books.written[0].rejections
+    numbers.ruined = state.ruined
+    held = bars_in_market(books.trades, count, state.entry_bar, first, stop)
+    numbers.exposure = held / len(equity)
+    measure_trades(books.trades, count, market.stamps, state, work, numbers)
+    measure_days(equity, day_ends, cash, periods, work, numbers)
+    measure_drawdowns(equity, market.stamps[first:stop], cash, numbers)
+
+
+@compiled
+def sum_of(values: FloatArray) -> float:
+    """Answer the sum, first to last, each addition rounded."""
+    total = 0.0
+    for k in range(len(values)):
+        total += values[k]
+    return total
+
+
+@compiled
+def sum_curves(curves: FloatArray, sums: FloatArray) -> None:
+    """Write the same sums of four curves, float64[4, m]: side by side they take the time of one."""
+    a, b, c, d = curves[0], curves[1], curves[2], curves[3]
+    first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
+    for t in range(len(a)):
+        first += a[t]
+        second += b[t]
+        third += c[t]
+        fourth += d[t]
+    sums[0], sums[1], sums[2], sums[3] = first, second, third, fourth
+
+
+def summarise(simulation: Simulation, span: Span) -> dict[str, Any]:
+    """Answer the numbers of a finished run by name, undefined ones as None."""
+    numbers: RecordArray = np.zeros(1, NUMBERS)
+    measure(
+        span.stop,
+        span.cash,
+        span.periods,
+        span.day_ends,
+        simulation.market,
+        simulation.books,
+        simulation.rules,
+        simulation.state,
+        np.empty(span.room(len(simulation.trades))),
+        numbers,
+    )
+    return summary_of(numbers, sum_of(simulation.equity), span)
+
+
+def summary_of(numbers: RecordArray, equity_sum: float, span: Span) -> dict[str, Any]:
+    """Answer what `measure` wrote as the document's summary, undefined ones as None.
+
+    Fractions are not percents; money is in the symbol's currency, durations name their unit.
+    `verdict` stands beside the Sharpe: `untested` until the luck statistics have run.
+    """
+    summary: dict[str, Any] = dict.fromkeys(_ORDER)
+    found = zip(NUMBERS.names or (), numbers[0].item(), strict=True)
+    summary |= {name: None if value - value else value for name, value in found}
+    bars, mean_equity = span.stop - span.first, equity_sum / (span.stop - span.first)
+    traded = summary.pop("traded")
+    growth = cagr(span.cash, summary["final_equity"], span.microseconds)
+    fell = growth is not None and summary["max_drawdown"]
+    return summary | {
         "cagr": growth,
-        "volatility": volatility(returns, periods),
-        "sharpe": sharpe(returns, periods),
         "verdict": UNTESTED,
-        "sortino": sortino(returns, periods),
-        "calmar": growth / falls.deepest if growth is not None and falls.deepest else None,
-        "max_drawdown": falls.deepest,
-        "max_drawdown_days": falls.deepest_days,
-        "longest_drawdown_days": falls.longest_days,
-        "exposure": bars_in_market(trades, int(state["entry_bar"][0]), first, stop)
-        / (stop - first),
-        "fees": math.fsum([*trades["fees"].tolist(), float(state["fees"][0])]),
-        "turnover": traded_value(trades, opened) / falls.mean_equity if falls.mean_equity else None,
-        "buy_and_hold_return": float(closes[stop - 1] / closes[first] - 1.0),
-        "bars": stop - first,
-        "days": len(days),
-        "periods_per_year": periods,
-        "open_trades": int(state["quantity"][0] != 0.0),
-        "rejected": len(simulation.rejections),
-        "ruined": bool(state["ruined"][0]),
+        "calmar": growth / summary["max_drawdown"] if fell else None,
+        "turnover": traded / mean_equity if mean_equity else None,
+        "buy_and_hold_return": span.hold_return,
+        "bars": bars,
+        "days": len(span.day_ends),
+        "periods_per_year": span.periods,
+        "ruined": bool(summary["ruined"]),
     }
-    return summary | trade_statistics(trades, stamps)
-
-
-def _or_zero(value: float) -> float:
-    return 0.0 if math.isnan(value) else value

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from core.trading.backtest.events import (
     IN_SESSION,
-    LONG_ENTRY,
     SESSION_CLOSE,
     SESSION_START,
-    SHORT_ENTRY,
     SizeRule,
 )
+from core.trading.backtest.jit import compiled
 from core.trading.backtest.profiles import SWITCHES
 from core.trading.backtest.records import (
     RULES,
@@ -28,7 +27,7 @@ from core.trading.backtest.records import (
 )
 from core.trading.backtest.settings import Settings
 from core.trading.backtest.volatility import volatility_weights
-from core.trading.bars.series import Bars, FloatArray
+from core.trading.bars.series import Bars, FlagArray, FloatArray
 from core.trading.strategy.program import Program
 from core.trading.strategy.signals import Entry, Fill, Level, LevelKind, Side, Signals, SizingMethod
 
@@ -74,13 +73,38 @@ def plan_of(signals: Signals, bars: Bars, settings: Settings) -> Plan:
 
 
 def _events(signals: Signals, bars: int) -> EventArray:
-    events = np.zeros(-(-bars // _BARS_PER_WORD) * _BARS_PER_WORD, dtype=np.uint8)
-    written = events[:bars]
-    for side, entry_bit in ((signals.long, LONG_ENTRY), (signals.short, SHORT_ENTRY)):
-        if side is not None:
-            written |= _bits(side.entry, entry_bit)
-            written |= _bits(side.exit, entry_bit << 1)
+    nothing = np.zeros(bars, dtype=np.int8)
+    flags = [
+        _as_flags(column)
+        for side in (signals.long, signals.short)
+        for column in ((nothing, nothing) if side is None else (side.entry, side.exit))
+    ]
+    events = room_for_events(bars)
+    pack_events(flags[0], flags[1], flags[2], flags[3], events)
     return events
+
+
+def _as_flags(column: NDArray[Any]) -> FlagArray:
+    return owned(column if column.dtype == np.int8 else column.astype(bool).view(np.int8), np.int8)
+
+
+def room_for_events(bars: int) -> EventArray:
+    """Answer the events of so many bars, none yet, with zeros up to a whole word."""
+    return np.zeros(-(-bars // _BARS_PER_WORD) * _BARS_PER_WORD, dtype=np.uint8)
+
+
+@compiled
+def pack_events(
+    long_entry: FlagArray,
+    long_exit: FlagArray,
+    short_entry: FlagArray,
+    short_exit: FlagArray,
+    events: EventArray,
+) -> None:
+    """Write the bits of the four conditions, int8[n] of 0 and 1 each, over the events."""
+    for t in range(len(long_entry)):
+        long = long_entry[t] | (long_exit[t] << 1)
+        events[t] = long | (short_entry[t] << 2) | (short_exit[t] << 3)
 
 
 def _bits(flags: NDArray[Any], bit: int) -> EventArray:

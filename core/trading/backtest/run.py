@@ -6,7 +6,7 @@ from typing import Any
 from core.errors import Fault, InvalidInputError
 from core.trading.backtest.bar_range import traded_range
 from core.trading.backtest.crosses import with_strict_crosses
-from core.trading.backtest.metrics import summarise
+from core.trading.backtest.metrics import span_of, summarise
 from core.trading.backtest.profiles import profile_faults, profile_warnings
 from core.trading.backtest.result import Identity, Result, build_result
 from core.trading.backtest.settings import Profile, Settings, check_settings
@@ -48,22 +48,47 @@ def run_backtest(
     settings = settings or Settings()
     check_settings(settings)
     values = resolve_params(strategy, params or {})
+    first, stop = bars_to_trade(strategy, bars, settings)
+    check_history(warmup_bars(strategy, values), stop)
+    frame = Frame(bars, strategy.session.timezone)
+    signals = compile_signals(as_read(strategy, settings), values, bars, frame=frame)
+    simulation = simulate(signals, bars, settings, first=first, stop=stop)
+    notes = [*warnings, *strategy.warnings, *profile_warnings(settings), *outcome_notes(simulation)]
+    identity = identity_of(strategy, values, bars, settings, content_hash=content_hash)
+    span = span_of(bars, frame.clock.day, settings.cash, first=first, stop=stop)
+    summary = summarise(simulation, span)
+    return build_result(identity, simulation, bars, summary, notes)
+
+
+def bars_to_trade(strategy: Strategy, bars: Bars, settings: Settings) -> tuple[int, int]:
+    """Answer the traded bars [first, stop), whatever the parameters.
+
+    Raises InvalidInputError where timeframe, symbol or range do not fit.
+    """
     faults = [timeframe_fault(strategy, bars), symbol_fault(strategy, bars.symbol)]
     unfit = [fault for fault in faults if fault is not None]
     if unfit:
         raise InvalidInputError(unfit[0].message, errors=unfit)
-    first, stop = traded_range(bars, settings)
-    _check_history(strategy, values, stop)
-    read_as = strategy
+    return traded_range(bars, settings)
+
+
+def as_read(strategy: Strategy, settings: Settings) -> Strategy:
+    """Answer the strategy as the settings' profile reads it."""
     if settings.profile is Profile.BACKTESTING_PY:
-        read_as = with_strict_crosses(strategy)
-    frame = Frame(bars, strategy.session.timezone)
-    signals = compile_signals(read_as, values, bars, frame=frame)
-    simulation = simulate(signals, bars, settings, first=first, stop=stop)
-    notes = [*warnings, *strategy.warnings, *profile_warnings(settings)]
-    if len(simulation.trades) == 0 and simulation.state["quantity"][0] == 0.0:
-        notes.append(_NO_TRADES)
-    identity = Identity(
+        return with_strict_crosses(strategy)
+    return strategy
+
+
+def identity_of(
+    strategy: Strategy,
+    values: Mapping[str, float],
+    bars: Bars,
+    settings: Settings,
+    *,
+    content_hash: str | None = None,
+) -> Identity:
+    """Answer what decides a run's result. `values`: every parameter's value."""
+    return Identity(
         spec_hash=strategy.spec_hash,
         params=values,
         data_hash=content_hash or data_hash(bars),
@@ -72,8 +97,12 @@ def run_backtest(
         settings=settings,
         platform_bound=strategy.platform_bound,
     )
-    summary = summarise(simulation, frame.clock.day, bars.timeframe, settings.cash)
-    return build_result(identity, simulation, bars, summary, notes)
+
+
+def outcome_notes(simulation: Simulation) -> tuple[Fault, ...]:
+    """Answer the warnings that follow from how a run went."""
+    traded = len(simulation.trades) > 0 or simulation.state["quantity"][0] != 0.0
+    return () if traded else (_NO_TRADES,)
 
 
 def simulate(
@@ -88,10 +117,7 @@ def simulate(
 
     Raises InvalidInputError where the settings' profile cannot express what is asked.
     """
-    faults = profile_faults(signals, settings)
-    if faults:
-        message = f"The profile {settings.profile.value} cannot express this run."
-        raise InvalidInputError(message, errors=faults)
+    check_profile(profile_faults(signals, settings), settings)
     simulation = prepare(signals, bars, settings, first=first, stop=stop)
     run(simulation)
     if settings.close_at_end:
@@ -99,9 +125,15 @@ def simulate(
     return simulation
 
 
-def _check_history(strategy: Strategy, values: Mapping[str, float], bars: int) -> None:
+def check_profile(faults: Sequence[Fault], settings: Settings) -> None:
+    """Raise InvalidInputError where the profile cannot express what was found."""
+    if faults:
+        message = f"The profile {settings.profile.value} cannot express this run."
+        raise InvalidInputError(message, errors=faults)
+
+
+def check_history(needed: int, bars: int) -> None:
     """Raise InvalidInputError where all the bars there are only warm the strategy up."""
-    needed = warmup_bars(strategy, values)
     if bars <= needed:
         fault = Fault(
             path="/bars",

@@ -24,7 +24,7 @@ from core.trading.backtest.settings import Settings
 from core.trading.bars.series import Bars, FloatArray
 from core.trading.strategy.signals import Signals
 
-_FIRST_ROWS = 2**17
+FIRST_ROWS = 2**17
 _LONG_AGO = -(2**62)
 
 
@@ -71,23 +71,28 @@ def prepare(
     first: int = 0,
     stop: int | None = None,
     coasts: bool = True,
+    books: Books | None = None,
 ) -> Simulation:
     """Answer a run that stands before bar 0 and trades bars [first, stop).
 
     Bars before `first` only fill what a position-dependent condition remembers. `coasts` False
-    takes every bar through every rule: slower, the same answers.
+    takes every bar through every rule: slower, the same answers. `books`: where to write, empty,
+    new ones by default.
     """
     stop = len(bars) if stop is None else stop
+    if books is None:
+        rows = min(len(bars) + ROWS_PER_BAR, FIRST_ROWS)
+        books = empty_books(max(0, stop - first), rows=rows)
     return Simulation(
         market=market_of(bars),
         plan=plan_of(signals, bars, settings),
         code=code_of(signals.program, len(bars)),
         rules=rules_of(signals, settings, first=first, coasts=coasts),
-        state=_opening_state(settings.cash),
+        state=opening_state(settings.cash),
         first=first,
         stop=stop,
         next_bar=0 if signals.program is not None else first,
-        books=_empty_books(max(0, stop - first), rows=min(len(bars) + ROWS_PER_BAR, _FIRST_ROWS)),
+        books=books,
     )
 
 
@@ -112,7 +117,8 @@ def run(simulation: Simulation, *, until: int | None = None) -> None:
 def close_open_position(simulation: Simulation) -> None:
     """Close what is still open at the last bar's close, with costs; reason `end`."""
     if simulation.next_bar > simulation.first:
-        _enlarge_books(simulation)
+        if _has_no_room(simulation.books):
+            _enlarge_books(simulation)
         close_at_end(
             simulation.next_bar - 1,
             simulation.market,
@@ -139,7 +145,8 @@ def extend(simulation: Simulation, signals: Signals, bars: Bars, settings: Setti
     return longer
 
 
-def _opening_state(cash: float) -> RecordArray:
+def opening_state(cash: float) -> RecordArray:
+    """Answer the account before the first bar."""
     state: RecordArray = np.zeros(1, dtype=STATE)
     for name in ("entry_price", "stop", "target", "trail", "distance", "risk", "extreme"):
         state[name] = np.nan
@@ -151,7 +158,8 @@ def _opening_state(cash: float) -> RecordArray:
     return state
 
 
-def _empty_books(bars: int, *, rows: int) -> Books:
+def empty_books(bars: int, *, rows: int) -> Books:
+    """Answer books for so many traded bars, with room for so many trades and rejections."""
     return Books(
         trades=np.empty(rows, dtype=TRADE),
         rejections=np.empty(rows, dtype=REJECTION),
@@ -160,6 +168,11 @@ def _empty_books(bars: int, *, rows: int) -> Books:
         bar=np.zeros(1, dtype=BAR),
         ledger=np.zeros(1, dtype=LEDGER),
     )
+
+
+def _has_no_room(books: Books) -> bool:
+    written = max(books.written[0].item())
+    return bool(written > min(len(books.trades), len(books.rejections)) - ROWS_PER_BAR)
 
 
 def _enlarge_books(simulation: Simulation) -> None:

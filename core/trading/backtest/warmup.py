@@ -14,16 +14,17 @@ def warmup_bars(strategy: Strategy, values: Mapping[str, float]) -> int:
     fill it; inputs over other inputs add up. Windows in expressions are not counted: what they
     read is unknown, and so false, until they are full.
     """
-    needs = (_needed(rule, strategy, values) for rule in strategy.inputs.values())
+    needs = (input_warmup(rule, strategy, values) for rule in strategy.inputs.values())
     return max(needs, default=0)
 
 
-def _needed(rule: InputRule, strategy: Strategy, values: Mapping[str, float]) -> int:
+def input_warmup(rule: InputRule, strategy: Strategy, values: Mapping[str, float]) -> int:
+    """Answer the same of one input."""
     arguments = {name: _value(quantity, values) for name, quantity in rule.arguments.items()}
     own = lookback(rule.indicator, arguments)
     base_bars = rule.timeframe.microseconds // strategy.timeframe.microseconds
     before = (
-        _needed(strategy.inputs[source.input], strategy, values)
+        input_warmup(strategy.inputs[source.input], strategy, values)
         for source in rule.sources
         if isinstance(source, Output)
     )

@@ -56,11 +56,11 @@ def request_backtest(
     import failed, InvalidInputError with every fault of params and settings.
     """
     version = current_version(session, request.strategy_id)
-    bar_set = _usable(session, request.data_id)
+    bar_set = usable_bars(session, request.data_id)
     strategy = read_strategy(version.document)
     settings = settings_of(request, lot=bar_set.lot)
     resolve_params(strategy, request.params)
-    _refuse_unfit(strategy, bar_set)
+    refuse_unfit(strategy, bar_set)
     backtest = Backtest(
         strategy_id=version.strategy_id,
         version_id=version.id,
@@ -115,7 +115,8 @@ def get_backtest(session: TenantSession, backtest_id: UUID) -> tuple[dict[str, A
     return (
         {
             **listed_backtest(backtest),
-            "status": job.status if job else "succeeded",
+            # An ended job's row is deleted one day; what it made stays.
+            "status": job.status if job else ("succeeded" if backtest.result_id else "failed"),
             "progress": job.progress if job else 1.0,
             "error": job.error if job and job.status == "failed" else None,
             "settings": backtest.settings,
@@ -180,7 +181,8 @@ def refuse_deleted(session: TenantSession, strategy_id: UUID) -> None:
         )
 
 
-def _refuse_unfit(strategy: StrategyRules, bar_set: BarSet) -> None:
+def refuse_unfit(strategy: StrategyRules, bar_set: BarSet) -> None:
+    """Raise InvalidInputError where a strategy trades other bars than a bar set has."""
     faults: list[Fault] = []
     if strategy.timeframe.label != bar_set.timeframe:
         text = (
@@ -196,7 +198,11 @@ def _refuse_unfit(strategy: StrategyRules, bar_set: BarSet) -> None:
         raise InvalidInputError("The strategy does not fit the data.", errors=faults)
 
 
-def _usable(session: TenantSession, data_id: UUID) -> BarSet:
+def usable_bars(session: TenantSession, data_id: UUID) -> BarSet:
+    """Answer a bar set that can be run over.
+
+    Raises NotFoundError where it is not there, ConflictError where its import has not succeeded.
+    """
     bar_set = session.get(BarSet, data_id)
     if bar_set is None:
         raise NotFoundError("There is no data of this id.", code="data_not_found")

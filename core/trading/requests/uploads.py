@@ -109,7 +109,8 @@ def get_bar_set(session: TenantSession, bar_set_id: UUID) -> dict[str, Any]:
     job = session.get(Job, bar_set.job_id) if bar_set.job_id else None
     return {
         **listed_bar_set(bar_set),
-        "status": job.status if job else "succeeded",
+        # An ended job's row is deleted one day; what it made stays.
+        "status": job.status if job else ("succeeded" if bar_set.data_key else "failed"),
         "error": job.error if job and job.status == "failed" else None,
         "certificate": bar_set.certificate,
     }

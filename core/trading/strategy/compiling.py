@@ -35,8 +35,7 @@ def compile_signals(
     frame = frame or Frame(bars, strategy.session.timezone)
     with np.errstate(all="ignore"):
         evaluation = Evaluation(strategy, values, frame)
-        flags = flag_session(frame.clock, strategy.session)
-        return _signals(strategy, evaluation, flags)
+        return signals_of(evaluation, flag_session(frame.clock, strategy.session))
 
 
 def timeframe_fault(strategy: Strategy, bars: Bars) -> Fault | None:
@@ -47,16 +46,15 @@ def timeframe_fault(strategy: Strategy, bars: Bars) -> Fault | None:
     return Fault("/timeframe", "bad_timeframe", message, "Give bars of the strategy's timeframe.")
 
 
-def _signals(strategy: Strategy, evaluation: Evaluation, flags: SessionFlags) -> Signals:
+def signals_of(evaluation: Evaluation, flags: SessionFlags) -> Signals:
+    """Compute the same of an evaluation, whose session has been flagged; numpy must not warn."""
+    strategy = evaluation.strategy
     risk, orders = strategy.risk, strategy.orders
-    conditions = _conditions(strategy)
+    conditions = conditions_of(strategy)
     assembler = Assembler(evaluation)
     late = [node if node and assembler.reads_position(node) else None for node in conditions]
     ready = [None if late[i] else node for i, node in enumerate(conditions)]
-    columns = [
-        _flags(evaluation, node, flags if index % 2 == 0 else None)
-        for index, node in enumerate(ready)
-    ]
+    columns = condition_flags(evaluation, ready, flags)
     price = None
     if orders.price is not None:
         price = evaluation.column(orders.price)
@@ -91,13 +89,23 @@ def _reads_days(strategy: Strategy) -> bool:
     return by_volatility or strategy.risk.daily_loss_halt_percent is not None
 
 
-def _conditions(strategy: Strategy) -> list[Node | None]:
-    """Answer long entry, long exit, short entry, short exit."""
+def conditions_of(strategy: Strategy) -> list[Node | None]:
+    """Answer long entry, long exit, short entry, short exit; None for one that is not there."""
     conditions: list[Node | None] = []
     for side in (strategy.long, strategy.short):
         conditions.append(side.entry.node if side else None)
         conditions.append(side.exit.node if side and side.exit else None)
     return conditions
+
+
+def condition_flags(
+    evaluation: Evaluation, conditions: list[Node | None], flags: SessionFlags
+) -> list[FlagArray]:
+    """Answer the flags of the four conditions, int8[n] each; None is never true."""
+    return [
+        _flags(evaluation, node, flags if index % 2 == 0 else None)
+        for index, node in enumerate(conditions)
+    ]
 
 
 def _flags(evaluation: Evaluation, node: Node | None, session: SessionFlags | None) -> FlagArray:

@@ -4,8 +4,8 @@ A condition is two columns, where it is true and where it is false; where it is 
 unknown. Comparisons with NaN are False in both, so no masks of unknowns are needed.
 """
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 from numba import njit
@@ -19,6 +19,7 @@ from core.trading.strategy.frame import Frame
 from core.trading.strategy.program import Op
 from core.trading.strategy.rules import InputRule, Quantity, Source, Strategy
 from core.trading.strategy.session_flags import within
+from core.trading.strategy.sharing import Shared
 from core.trading.strategy.tree import (
     BarsSince,
     Binary,
@@ -76,17 +77,38 @@ _OPPOSITE = {
 class Evaluation:
     """A strategy's trees over one frame with the parameters resolved; equal parts only once.
 
-    `values`: every parameter's value. Nothing here reads the position.
+    `values`: every parameter's value. `shared`: what other evaluations over the same frame have
+    computed. Nothing here reads the position.
     """
 
-    def __init__(self, strategy: Strategy, values: Mapping[str, float], frame: Frame) -> None:
+    def __init__(
+        self,
+        strategy: Strategy,
+        values: Mapping[str, float],
+        frame: Frame,
+        *,
+        shared: Shared | None = None,
+    ) -> None:
         self.strategy = strategy
         self.values = values
         self.frame = frame
-        self._numbers: dict[Node, Column] = {}
-        self._truths: dict[tuple[Node, bool], Truth] = {}
-        self._crosses: dict[tuple[Node, Node], tuple[Truth, Truth]] = {}
-        self._outputs: dict[tuple[object, ...], tuple[FloatArray, ...]] = {}
+        self._shared = shared
+        self._own: dict[Hashable, Any] = {}
+
+    def _once(self, what: Hashable, node: Node, compute: Callable[[], Any]) -> Any:
+        """Answer what follows from a node as computed before, by any that shares with this."""
+        if what in self._own:
+            return self._own[what]
+        key, shared = None, self._shared
+        if shared is not None:
+            key = shared.key(what, shared.swept_in(node), self.values)
+        found = None if key is None or shared is None else shared.get(key)
+        if found is None:
+            found = compute()
+            if key is not None and shared is not None:
+                shared.put(key, found, _size(found))
+        self._own[what] = found
+        return found
 
     def quantity(self, quantity: Quantity) -> float:
         """Answer the value of a number or a parameter of the document."""
@@ -110,9 +132,10 @@ class Evaluation:
 
     def number(self, node: Node) -> Column:
         """Answer a number: float64[n], NaN where unknown, or one for all bars."""
-        if node not in self._numbers:
-            self._numbers[node] = self._number(node)
-        return self._numbers[node]
+        if isinstance(node, Number | Parameter | Price):
+            return self._number(node)
+        found: Column = self._once(node, node, lambda: self._number(node))
+        return found
 
     def _number(self, node: Node) -> Column:
         match node:
@@ -123,7 +146,7 @@ class Evaluation:
             case Price(name):
                 return self.frame.price(name)
             case Output(name, index):
-                return self._output(self.strategy.inputs[name], index)
+                return self._output(name, index)
             case Let(name):
                 return self.number(self.strategy.lets[name].node)
             case Lag(x, bars):
@@ -155,37 +178,47 @@ class Evaluation:
             case _:
                 raise TypeError(f"{type(node).__name__} is no number over bars")
 
-    def _output(self, rule: InputRule, index: int) -> FloatArray:
-        output = self.outputs(rule)[index]
-        if not self.frame.is_higher(rule.timeframe):
+    def _output(self, name: str, index: int) -> FloatArray:
+        output = self.outputs(name)[index]
+        timeframe = self.strategy.inputs[name].timeframe
+        if not self.frame.is_higher(timeframe):
             return output
-        return self.frame.higher(rule.timeframe).spread(output)
+        return self.frame.higher(timeframe).spread(output)
 
-    def outputs(self, rule: InputRule) -> tuple[FloatArray, ...]:
+    def outputs(self, name: str) -> tuple[FloatArray, ...]:
         """Answer an input's outputs at its own timeframe."""
-        arguments = {name: self.quantity(value) for name, value in rule.arguments.items()}
-        key = (rule.indicator.name, *arguments.values(), rule.sources, rule.timeframe)
-        if key not in self._outputs:
-            series = [self._source(source, rule.timeframe) for source in rule.sources]
-            known = all(self._known(source, rule.timeframe) for source in rule.sources)
-            self._outputs[key] = compute(rule.indicator, series, arguments, known=known)
-        return self._outputs[key]
+        rule = self.strategy.inputs[name]
+        arguments = {key: self.quantity(value) for key, value in rule.arguments.items()}
+        what = (rule.indicator.name, *arguments.values(), rule.sources, rule.timeframe)
+        found: tuple[FloatArray, ...] = self._once(
+            what, Output(name, 0), lambda: self._computed_outputs(rule, arguments)
+        )
+        return found
+
+    def _computed_outputs(
+        self, rule: InputRule, arguments: Mapping[str, float]
+    ) -> tuple[FloatArray, ...]:
+        series = [self._source(source, rule.timeframe) for source in rule.sources]
+        known = all(self._known(source, rule.timeframe) for source in rule.sources)
+        return compute(rule.indicator, series, arguments, known=known)
 
     def _source(self, source: Source, timeframe: Timeframe) -> FloatArray:
         if isinstance(source, Price):
             return self.frame.price(source.name, timeframe)
-        return self.outputs(self.strategy.inputs[source.input])[source.index]
+        return self.outputs(source.input)[source.index]
 
     def _known(self, source: Source, timeframe: Timeframe) -> bool:
         return isinstance(source, Price) and self.frame.is_known(source.name, timeframe)
 
     def holds(self, node: Node, *, truth: bool) -> Truth:
         """Answer bool[n]: where a condition is true, or where it is false."""
-        key = (node, truth)
-        if key not in self._truths:
-            found = self._holds(node, truth=truth)
-            self._truths[key] = np.broadcast_to(found, len(self.frame.bars))
-        return self._truths[key]
+        found: Truth = self._once(
+            (node, truth), node, lambda: self._spread_truth(self._holds(node, truth=truth))
+        )
+        return found
+
+    def _spread_truth(self, x: Truth | np.bool_) -> Truth:
+        return x if isinstance(x, np.ndarray) else np.broadcast_to(x, len(self.frame.bars))
 
     def _holds(self, node: Node, *, truth: bool) -> Truth | np.bool_:
         match node:
@@ -222,11 +255,17 @@ class Evaluation:
     def _crossed(self, node: Cross, *, truth: bool) -> Truth:
         a, b = self.number(node.left), self.number(node.right)
         if truth and isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-            key = (node.left, node.right)
-            if key not in self._crosses:
-                self._crosses[key] = _crosses(a, b)
-            return self._crosses[key][0 if node.above else 1]
+            sides = (node.left, node.right)
+            both: tuple[Truth, Truth] = self._once(sides, node, lambda: _crosses(a, b))
+            return both[0 if node.above else 1]
         return self.holds(node.spelled_out(), truth=truth)
+
+
+def _size(found: Any) -> int:
+    """Answer the bytes of a column, or of several."""
+    if isinstance(found, tuple):
+        return sum(map(_size, found))
+    return int(found.nbytes)
 
 
 def is_condition(node: Node, strategy: Strategy) -> bool:

@@ -25,7 +25,8 @@ def resolve_params(strategy: Strategy, given: Mapping[str, Any]) -> dict[str, fl
             message = f"The strategy has no parameter {str(name)[:40]}."
             findings.add(pointer("params", str(name)), "unknown_param", message, hint)
     for name, rule in strategy.parameters.items():
-        values[name] = _value(rule, given.get(name, rule.default), findings)
+        path = pointer("params", name)
+        values[name] = read_value(rule, given.get(name, rule.default), path, findings)
     if not findings.faults:
         misfits(strategy.parameter_uses, values, findings)
     if findings.faults:
@@ -33,8 +34,8 @@ def resolve_params(strategy: Strategy, given: Mapping[str, Any]) -> dict[str, fl
     return values
 
 
-def _value(rule: ParameterRule, value: Any, findings: Findings) -> float:
-    path = pointer("params", rule.name)
+def read_value(rule: ParameterRule, value: Any, path: str, findings: Findings) -> float:
+    """Answer a parameter's value, whole ones as int; its default, a fault noted, if unfit."""
     if not is_number(value) or (rule.whole and value != int(value)):
         findings.add(path, "type", f"${rule.name} must be {rule.described()}.", "Give a number.")
         return rule.default

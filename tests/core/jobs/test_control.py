@@ -5,14 +5,15 @@ import pytest
 from core.errors import ConflictError, NeozorkError, NotFoundError
 from core.jobs import claims
 from core.jobs.control import (
+    JobFilter,
     cancel_job,
     get_job,
     job_document,
     jobs_by_id,
     list_jobs,
-    retry_job,
     unfinished_jobs,
 )
+from core.jobs.dead_letters import retry_job
 from core.jobs.kinds import END_TRIAL, RUN_BACKTEST, Kind
 from core.jobs.models import Job
 from core.jobs.submit import submit_job
@@ -135,12 +136,12 @@ def test_jobs_are_listed_newest_first_by_status_and_kind() -> None:
     jobs = [a_job(tenant), a_job(tenant), a_job(tenant, END_TRIAL)]
     done = finished(tenant)
     with open_session(tenant) as session:
-        page = list_jobs(session, limit=2)
+        page = list_jobs(session, chosen=JobFilter(), limit=2)
         assert [job.id for job in page.items] == [done, jobs[2]]
-        rest = list_jobs(session, limit=2, cursor=page.next_cursor)
+        rest = list_jobs(session, chosen=JobFilter(), limit=2, cursor=page.next_cursor)
         assert [job.id for job in rest.items] == [jobs[1], jobs[0]]
-        assert len(list_jobs(session, limit=9, status="queued").items) == 3
-        assert len(list_jobs(session, limit=9, kind=END_TRIAL.name).items) == 1
+        assert len(list_jobs(session, chosen=JobFilter(status="queued"), limit=9).items) == 3
+        assert len(list_jobs(session, chosen=JobFilter(kind=END_TRIAL.name), limit=9).items) == 1
         assert [job.id for job in unfinished_jobs(session)] == jobs
         assert len(jobs_by_id(session, [str(job) for job in jobs])) == 3
 

@@ -74,6 +74,17 @@ def test_an_input_that_stays_wrong_is_not_tried_again() -> None:
     assert row.error["errors"][0]["path"] == "/row/1"
 
 
+def test_a_job_that_wants_too_much_memory_ends_and_its_unit_lives_on() -> None:
+    def grab(_job: RunningJob) -> None:
+        bytearray(RUN_BACKTEST.memory_limit_mb << 21)
+
+    row = performed(grab)
+    assert (row.status, row.failures) == ("failed", 1), "another attempt would want as much"
+    assert row.error is not None
+    assert row.error["code"] == "memory_limit"
+    assert performed(lambda _job: None).status == "succeeded"
+
+
 def test_a_service_that_is_away_is_tried_again() -> None:
     def wait(_job: RunningJob) -> None:
         raise UnavailableError("The storage does not answer.")

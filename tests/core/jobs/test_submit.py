@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from redis.client import PubSub
 
-from core.jobs import claims, events, submit
+from core.jobs import claims, events
 from core.jobs.control import cancel_job, get_job
 from core.jobs.kinds import END_TRIAL, IMPORT_BARS, RUN_BACKTEST, Kind
 from core.jobs.running import perform
@@ -37,17 +37,16 @@ def finish(tenant: UUID, job: UUID) -> None:
 def wake_ups(monkeypatch: pytest.MonkeyPatch) -> Iterator[PubSub]:
     """Listen to this test's calls alone: channels are shared by all of Valkey's databases."""
     here = f"wake:{uuid4()}"
-    for module in (submit, events):
-        monkeypatch.setattr(module, "WAKE_CHANNEL", here)
+    monkeypatch.setattr(events, "WAKE_CHANNEL", here)
     with get_valkey().pubsub() as channel:
-        channel.subscribe(submit.WAKE_CHANNEL)
+        channel.subscribe(events.WAKE_CHANNEL)
         assert channel.get_message(timeout=5)["type"] == "subscribe"
         yield channel
 
 
 def heard(channel: PubSub, mark: str) -> list[str]:
     """Answer what was heard before a mark that is published now."""
-    get_valkey().publish(submit.WAKE_CHANNEL, mark)
+    get_valkey().publish(events.WAKE_CHANNEL, mark)
     queues: list[str] = []
     while not queues or queues[-1] != mark:
         queues.append(channel.get_message(timeout=5)["data"].decode())

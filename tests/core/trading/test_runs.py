@@ -7,7 +7,8 @@ from flask.testing import FlaskClient
 
 from core.jobs import claims
 from core.jobs.claims import FenceLostError
-from core.jobs.control import cancel_job, retry_job
+from core.jobs.control import cancel_job
+from core.jobs.dead_letters import retry_job
 from core.jobs.running import RunningJob
 from core.settings import get_settings
 from core.storage.installed import installed_store

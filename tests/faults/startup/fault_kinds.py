@@ -22,6 +22,7 @@ def _kind(name: str) -> Kind:
         function=f"fault_kinds:write_{name}",
         failures_allowed=5,
         time_limit_s=60,
+        memory_limit_mb=256,
     )
 
 

@@ -1,10 +1,16 @@
+from uuid import uuid4
+
 import pytest
 
 from core.health import health
+from core.jobs.heartbeats import beat, stop_beating
+from core.jobs.kinds import QUEUES
+from core.jobs.units import register_units
 from tests.builders import PASSWORD, a_client, a_mail, a_tenant, a_user
+from tests.laws.isolation.planting import Connection
 
 pytestmark = pytest.mark.usefixtures("database")
-SERVICES = {"database", "redis", "stripe", "storage"}
+SERVICES = {"database", "redis", "stripe", "storage", "workers", "dispatcher", "scheduler"}
 
 
 def test_health_is_for_everybody_and_says_why_to_operators_alone() -> None:
@@ -18,6 +24,17 @@ def test_health_is_for_everybody_and_says_why_to_operators_alone() -> None:
     token = a_client().post("/api/v1/admin/auth/login", json=body).json["access_token"]
     told = a_client().get("/api/v1/health", headers={"Authorization": f"Bearer {token}"})
     assert all(service.keys() == {"status", "message"} for service in told.json.values())
+
+
+def test_operators_hear_of_quarantined_tenants(as_superuser: Connection) -> None:
+    tenant = a_tenant()
+    assert "neozork migrate --status" not in health()["database"].message
+    as_superuser.execute(
+        "UPDATE neozork.tenant_schemas SET quarantined_at = now() WHERE tenant_id = %s", [tenant]
+    )
+    told = health()["database"]
+    assert (told.status, "1 tenants keep an old schema" in told.message) == ("ok", True)
+    as_superuser.execute("UPDATE neozork.tenant_schemas SET quarantined_at = NULL")
 
 
 @pytest.mark.parametrize("token", ["Bearer x.y.z", "Basic x", "Bearer"])
@@ -50,3 +67,23 @@ def test_what_blocks_a_process_is_called_beside_it() -> None:
     called = []
     health(beside=lambda ask: called.append(ask) or "")
     assert len(called) == 1
+
+
+@pytest.mark.usefixtures("quiet_jobs")
+def test_what_died_is_told_by_its_silence() -> None:
+    dead = {name: health()[name].status for name in ("workers", "dispatcher", "scheduler")}
+    assert set(dead.values()) == {"error"}
+    supervisor, dispatcher, scheduler = uuid4(), uuid4(), uuid4()
+    register_units(supervisor, dict.fromkeys(QUEUES, 1))
+    beat("dispatcher", dispatcher)
+    beat("scheduler", scheduler)
+    told = health()
+    assert {told[name].status for name in dead} == {"ok"}
+    assert told["workers"].message == (
+        "Units by queue: interactive: 1, bulk: 1, money: 1, housekeeping: 1."
+    )
+    register_units(supervisor, {"money": 0})
+    stop_beating(scheduler)
+    told = health()
+    assert [told[name].status for name in dead] == ["error", "ok", "error"]
+    assert a_client().get("/api/v1/health/ready").status_code == 204, "requests need neither"

@@ -95,3 +95,52 @@ def test_a_viewer_sees_and_changes_nothing(tenant: UUID, client: FlaskClient) ->
     assert viewer.get(path).status_code == 200
     for verb in ("cancel", "retry"):
         assert viewer.post(f"{path}/{verb}").status_code == 403
+
+
+BAD_FILE = b"this,is,no\nfile,of,bars\n"
+
+
+def a_failed_job(tenant: UUID, client: FlaskClient) -> str:
+    job = a_job(client, BAD_FILE)
+    do_jobs(tenant)
+    assert client.get(JOBS + job).json["status"] == "failed"
+    return job
+
+
+def test_a_failed_job_is_let_go_and_keeps_its_error(tenant: UUID, client: FlaskClient) -> None:
+    job = a_failed_job(tenant, client)
+    gone = client.post(f"{JOBS}{job}/discard")
+    assert (gone.status_code, gone.json["status"]) == (200, "cancelled")
+    assert gone.json["error"]["code"]
+    waiting = client.post(f"{JOBS}{a_job(client)}/discard")
+    assert (waiting.status_code, waiting.json["code"]) == (409, "job_not_failed")
+
+
+def test_failed_jobs_are_found_by_their_error_and_moved_together(
+    tenant: UUID, client: FlaskClient
+) -> None:
+    jobs = {a_failed_job(tenant, client) for _ in range(2)}
+    code = client.get(JOBS + min(jobs)).json["error"]["code"]
+    asked = {"error_code": code, "created_from": "2020-01-01T00:00:00Z"}
+    found = client.get(JOBS, query_string={"status": "failed", **asked}).json
+    assert {job["id"] for job in found["items"]} == jobs
+    assert client.get(JOBS, query_string={"error_code": "another"}).json["items"] == []
+    again = client.post(f"{JOBS}retry", json=asked).json
+    assert (set(again["ids"]), again["count"]) == (jobs, 2)
+    do_jobs(tenant)
+    gone = client.post(f"{JOBS}discard", json={"ids": [min(jobs)]}).json
+    assert gone == {"ids": [min(jobs)], "count": 1}
+    assert client.post(f"{JOBS}discard", json={}).json["ids"] == [max(jobs)]
+
+
+@pytest.mark.parametrize(
+    "body", [{"ids": ["x"]}, {"created_from": "2020-01-01T00:00:00"}, {"nonsense": 1}]
+)
+def test_a_choice_that_is_none_moves_nothing(client: FlaskClient, body: dict[str, Any]) -> None:
+    answer = client.post(f"{JOBS}discard", json=body)
+    assert (answer.status_code, answer.content_type) == (422, "application/problem+json")
+
+
+@pytest.mark.parametrize("path", ["retry", "discard"])
+def test_viewers_move_no_job(tenant: UUID, path: str) -> None:
+    assert a_client(tenant, role="viewer").post(JOBS + path, json={}).status_code == 403

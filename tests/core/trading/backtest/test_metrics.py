@@ -3,11 +3,21 @@
 import math
 import statistics
 
+import numpy as np
 import pytest
 
-from core.trading.backtest.metrics import summarise
-from core.trading.bars.timeframes import Timeframe
+from core.trading.backtest.metrics import span_of, summarise
+from core.trading.backtest.run import simulate
+from core.trading.backtest.settings import Costs, Settings
+from core.trading.strategy.compiling import compile_signals
+from core.trading.strategy.frame import Frame
+from core.trading.strategy.reading import read_strategy
+from tests.core.trading.backtest.plain_summary import plain_summary
 from tests.core.trading.backtest.worked import asks, flat, lived, market
+from tests.laws.strategies import ALL, hourly_bars
+
+COSTLY = Settings(lot=1, costs=Costs(commission_bps=5, minimum=1, borrow_apr=2), close_at_end=True)
+RUINOUS = Settings(cash=3.0, costs=Costs(commission_bps=300))
 
 ROWS = [
     *flat(10, 2),
@@ -64,7 +74,7 @@ def test_every_number_of_the_summary_is_the_one_worked_by_hand() -> None:
     bars = market(*ROWS)
     simulation = lived(asks(bars, long=[1, 4], sell=[2, 6]), bars)
     assert simulation.equity.tolist() == pytest.approx(EQUITY)
-    summary = summarise(simulation, simulation.plan.day, Timeframe.D1, 1000.0)
+    summary = summarise(simulation, span_of(bars, simulation.plan.day, 1000.0))
     assert summary == pytest.approx(SUMMARY)
     assert list(summary).index("verdict") == list(summary).index("sharpe") + 1
 
@@ -72,7 +82,7 @@ def test_every_number_of_the_summary_is_the_one_worked_by_hand() -> None:
 def test_what_is_undefined_is_null() -> None:
     bars = market(*flat(10, 3))
     simulation = lived(asks(bars, long=[]), bars)
-    summary = summarise(simulation, simulation.plan.day, Timeframe.D1, 1000.0)
+    summary = summarise(simulation, span_of(bars, simulation.plan.day, 1000.0))
     undefined = {name for name, value in summary.items() if value is None}
     assert undefined == {
         *("sharpe", "sortino", "calmar", "win_rate", "profit_factor", "expectancy"),
@@ -80,3 +90,22 @@ def test_what_is_undefined_is_null() -> None:
         *("average_trade_bars", "average_trade_days", "sqn"),
     }
     assert (summary["volatility"], summary["cagr"], summary["trades"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("count", [1, 2, 30, 400])
+@pytest.mark.parametrize("how", [Settings(), COSTLY, RUINOUS], ids=["plain", "costly", "ruinous"])
+def test_every_bit_is_that_of_plain_python(name: str, count: int, how: Settings) -> None:
+    strategy = read_strategy(ALL[name])
+    for seed in range(5):
+        bars = hourly_bars(seed, count)
+        frame = Frame(bars, strategy.session.timezone)
+        signals = compile_signals(strategy, {}, bars, frame=frame)
+        simulation = simulate(signals, bars, how, first=count // 3)
+        span = span_of(bars, frame.clock.day, how.cash, first=count // 3)
+        found = summarise(simulation, span)
+        with np.errstate(all="ignore"):
+            plain = plain_summary(simulation, bars, frame.clock.day, how.cash)
+        assert {name: repr(found[name]) for name in sorted(found)} == {
+            name: repr(plain[name]) for name in sorted(plain)
+        }

@@ -1,0 +1,213 @@
+"""Fairness and what it costs: `python benchmarks/fairness.py`.
+
+Postgres (fsync on) and Valkey of its own, the real dispatcher, one real unit. Prints the tables
+for benchmarks/RESULTS.md.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from uuid import UUID
+
+from jobs import PATIENCE_S, UNIT_ID, a_tenant, platform, servers, submit
+from jobs_unit import NAP_S, NAPPING, NOTHING
+from psycopg import sql
+from sqlalchemy import func, insert, select, update
+
+from core.jobs.broker import get_broker, publish
+from core.jobs.dispatch import dispatch
+from core.jobs.kinds import Kind
+from core.jobs.models import UNFINISHED, Job
+from core.jobs.picks import WINDOW_PER_UNIT, Message
+from core.jobs.units import register_units
+from core.local.postgres import LocalPostgres
+from core.tenancy.models import Tenant
+from core.tenancy.session import open_platform_session, open_session
+
+TENANTS, ROWS, PICKED = 1_000, 1_000_000, 100
+SUBMITTERS = 16
+
+
+def fill(tenant: UUID, count: int, kind: Kind) -> None:
+    """Queue many jobs at once, as if they had been asked for one after the other."""
+    row = {"tenant_id": tenant, "kind": kind.name, "queue": kind.queue, "args": {}}
+    with open_session(tenant) as session:
+        session.execute(insert(Job), [row] * count)
+
+
+def drained(tenant: UUID, count: int) -> float:
+    """Answer the rate at which a tenant's jobs end, once all of them are there."""
+    began = time.perf_counter()
+    while True:
+        register_units(UNIT_ID, {NOTHING.queue: 1})
+        with open_session(tenant) as session:
+            left = session.scalar(select(func.count()).where(Job.status.in_(UNFINISHED)))
+        if left == 0:
+            return count / (time.perf_counter() - began)
+        assert time.perf_counter() - began < PATIENCE_S
+        time.sleep(0.005)
+
+
+def empty(postgres: LocalPostgres) -> None:
+    get_broker().flush(NOTHING.queue)
+    with postgres.connect_as_superuser("neozork") as connection:
+        connection.execute("TRUNCATE neozork.jobs")
+
+
+def waits_behind(postgres: LocalPostgres, crowd: UUID, single: UUID, rounds: int) -> list[float]:
+    """Answer the milliseconds that a lone job waited behind 10,000 of another tenant."""
+    waited = func.extract("epoch", Job.started_at - Job.not_before) * 1_000
+    found = []
+    for _ in range(rounds):
+        empty(postgres)
+        fill(crowd, 10_000, NAPPING)
+        register_units(UNIT_ID, {NAPPING.queue: 1})
+        with platform():
+            time.sleep(1.0)
+            for _ in range(10):
+                job = submit(single, NAPPING)
+                status = None
+                while status != "succeeded":
+                    register_units(UNIT_ID, {NAPPING.queue: 1})
+                    with open_session(single) as session:
+                        status = session.scalar(select(Job.status).where(Job.id == job))
+                    time.sleep(0.02)
+                with open_session(single) as session:
+                    found.append(float(session.scalar(select(waited).where(Job.id == job)) or 0))
+    return found
+
+
+def alone(postgres: LocalPostgres, tenant: UUID, kind: Kind, count: int) -> tuple[float, float]:
+    """Answer the rates with turns, caps and window, and with every message sent beforehand."""
+    empty(postgres)
+    with platform():
+        time.sleep(1.5)
+        fill(tenant, count, kind)
+        fair = drained(tenant, count)
+    empty(postgres)
+    fill(tenant, count, kind)
+    with platform(dispatcher=False):
+        time.sleep(1.5)
+        with open_session(tenant) as session:
+            jobs = session.scalars(select(Job.id).order_by(Job.not_before, Job.id)).all()
+        publish([Message(tenant, job, kind.name, kind.queue) for job in jobs])
+        unfair = drained(tenant, count)
+    return fair, unfair
+
+
+def a_million_rows(postgres: LocalPostgres) -> None:
+    empty(postgres)
+    with postgres.connect_as_superuser("neozork") as connection:
+        connection.execute(
+            sql.SQL(
+                "WITH firms AS (INSERT INTO neozork.turns (tenant_id, queue, cap)"
+                " SELECT gen_random_uuid(), {queue}, 8 FROM generate_series(1, {tenants})"
+                " RETURNING tenant_id)"
+                " INSERT INTO neozork.jobs (tenant_id, kind, queue, args)"
+                " SELECT tenant_id, {kind}, {queue}, '{{}}' FROM firms,"
+                " generate_series(1, {each})"
+            ).format(
+                queue=sql.Literal(NOTHING.queue),
+                kind=sql.Literal(NOTHING.name),
+                tenants=sql.Literal(TENANTS),
+                each=sql.Literal(ROWS // TENANTS),
+            )
+        )
+        connection.execute("VACUUM ANALYZE neozork.jobs")
+        connection.execute("VACUUM ANALYZE neozork.turns")
+
+
+def picks(rounds: int) -> tuple[list[float], int]:
+    """Answer the milliseconds of each pick of a hundred, its commit included, and the fewest."""
+    units = -(-PICKED // WINDOW_PER_UNIT)
+    times, fewest = [], PICKED
+    for _ in range(rounds):
+        register_units(UNIT_ID, {NOTHING.queue: units})
+        began = time.perf_counter()
+        picked = dispatch(NOTHING.queue, lambda _messages: None)
+        times.append((time.perf_counter() - began) * 1_000)
+        fewest = min(fewest, picked)
+        with open_platform_session() as session:
+            done = update(Job).where(Job.status == "dispatched")
+            session.execute(done.values(status="succeeded", finished_at=func.now()))
+    return times, fewest
+
+
+@contextmanager
+def submitters(count: int) -> Iterator[None]:
+    """Submit without end over so many connections, from a process of its own."""
+    program = [sys.executable, __file__, "--submit", str(count)]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def submit_without_end(count: int) -> None:
+    from threading import Thread
+
+    with open_platform_session() as session:
+        tenant = session.scalars(select(Tenant.id)).first()
+    assert tenant is not None
+
+    def work() -> None:
+        while True:
+            submit(tenant)
+
+    threads = [Thread(target=work, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    print("submitting", flush=True)
+    with suppress(KeyboardInterrupt):
+        threads[0].join()
+
+
+def p(values: list[float], percent: int) -> float:
+    return statistics.quantiles(values, n=100)[percent - 1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--submit", type=int)
+    options = parser.parse_args()
+    if options.submit:
+        submit_without_end(options.submit)
+        return
+    with servers() as postgres:
+        crowd, single = a_tenant("crowd"), a_tenant("single")
+        waits = waits_behind(postgres, crowd, single, options.rounds)
+        print("| one job behind 10,000 of another tenant | p50 | worst |")
+        print("|---|---:|---:|")
+        print(f"| jobs of {NAP_S * 1_000:.0f} ms, {len(waits)} samples ", end="")
+        print(f"| {statistics.median(waits):.0f} ms | {max(waits):.0f} ms |")
+        print()
+        print("| a tenant alone | jobs/s | without turns, caps and window | ratio |")
+        print("|---|---:|---:|---:|")
+        for kind, count in ((NAPPING, 500), (NOTHING, 2_000)):
+            pairs = [alone(postgres, crowd, kind, count) for _ in range(options.rounds)]
+            fair, unfair = (statistics.median(rates) for rates in zip(*pairs, strict=True))
+            ratio = statistics.median(one / other for one, other in pairs)
+            print(f"| {kind.name} | {fair:.1f} | {unfair:.1f} | {ratio:.2f} |", flush=True)
+        print()
+        a_million_rows(postgres)
+        print("| a pick of 100 from 1M rows of 1,000 tenants | fewest picked | p50 | p99 |")
+        print("|---|---:|---:|---:|")
+        times, fewest = picks(200)
+        print(f"| alone | {fewest} | {p(times, 50):.1f} ms | {p(times, 99):.1f} ms |")
+        with submitters(SUBMITTERS):
+            times, fewest = picks(200)
+        print(f"| while 16 connections submit | {fewest} ", end="")
+        print(f"| {p(times, 50):.1f} ms | {p(times, 99):.1f} ms |")
+
+
+if __name__ == "__main__":
+    main()
