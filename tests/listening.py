@@ -76,7 +76,7 @@ class Model:
 
 def table_of(tenant: UUID) -> dict[str, tuple[str, int]]:
     with open_session(tenant) as session:
-        rows = session.query(Job.id, Job.status, Job.attempt).all()
+        rows = session.query(Job.id, Job.status, Job.attempt).filter(Job.parent_id.is_(None)).all()
     return {
         str(job): ("queued" if status == "dispatched" else status, attempt)
         for job, status, attempt in rows

@@ -70,7 +70,8 @@ class Event:
 
 # In one call, so that listeners hear events in the order of their numbers, and so that what the
 # view says was told is what was told. An attempt's progress comes from a process that may not
-# know yet that the attempt is over: what is older than what was told is not told.
+# know yet that the attempt is over: what is older than what was told is not told. A status
+# with no line in `never_after` only never follows itself.
 _ANNOUNCE = """
     local stream, epoch_key, view = KEYS[1], KEYS[2], KEYS[3]
     local kept, life, fresh, name, data, wake, job, attempt, status, expected = unpack(ARGV)
@@ -83,12 +84,15 @@ _ANNOUNCE = """
         if expected ~= '*' then
             if was ~= expected then return false end
         elseif told then
-            local moving = status == 'running' or status == 'waiting'
-            local ended = stood ~= 'queued' and stood ~= 'running' and stood ~= 'waiting'
+            local never_after = {
+                running = 'queued succeeded failed cancelled superseded',
+                waiting = 'queued running succeeded superseded'
+            }
             local newer = tonumber(attempt) - tonumber(told)
-            if newer < 0 or newer == 0 and (
-                (status == stood and not moving) or (moving and ended)
-                or (status == 'running' and stood == 'queued')) then return false end
+            local after = never_after[status] or status
+            if newer < 0 or newer == 0 and string.find(after, stood, 1, true) then
+                return false
+            end
         end
     end
     local number = redis.call('XADD', stream, 'MAXLEN', '~', kept, '*', 'name', name, 'data', data)

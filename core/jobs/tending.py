@@ -7,13 +7,16 @@ than two looks are apart. Who resumes needs a view that was there when they left
 for a while after the last listener has gone.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from redis import RedisError
 from sqlalchemy import Row, select
 
-from core.jobs.control import job_document, jobs_by_id, unfinished_jobs
+from core.jobs.control import announce_job, job_document, jobs_by_id, unfinished_jobs
 from core.jobs.events import (
     KEPT,
     KEPT_FOR_MS,
@@ -34,6 +37,7 @@ from core.valkey import get_valkey
 _KEPT_FOR_MS = 600_000
 # An ended job is remembered so long, so that what its worker says late is not told.
 _LATE_MS = 10_000
+_MOVED_ONE_BY_ONE = 100
 _SINCE, _FILLING = "since", "filling"
 
 # Opened anew it knows nothing of what was told before: an event says so to all who listen.
@@ -68,7 +72,10 @@ _FORGET = """
         end
     end
 """
-_ROWS = select(Job.id, Job.attempt, Job.status).where(Job.status.in_(UNFINISHED))
+# Of parts nobody is told.
+_ROWS = select(Job.id, Job.attempt, Job.status).where(
+    Job.status.in_(UNFINISHED), Job.parent_id.is_(None)
+)
 
 
 def snapshot(tenant_id: UUID) -> tuple[Position, list[dict[str, Any]]]:
@@ -106,6 +113,18 @@ def resume(tenant_id: UUID, event_id: str) -> list[Event] | None:
     return events_since(tenant_id, seen)
 
 
+def announce_moved(jobs: Sequence[Job]) -> None:
+    """Tell the listeners of jobs that were moved together; of very many, to begin anew."""
+    moved = Counter(job.tenant_id for job in jobs)
+    for job in jobs:
+        if moved[job.tenant_id] <= _MOVED_ONE_BY_ONE:
+            announce_job(job)
+    for tenant_id, count in moved.items():
+        with suppress(RedisError):
+            if count > _MOVED_ONE_BY_ONE and get_valkey().delete(stream_keys(tenant_id)[2]):
+                _open_view(tenant_id)
+
+
 def _open_view(tenant_id: UUID) -> tuple[Position, dict[str, str]]:
     epoch, number, flat = run_script(
         _OPEN, stream_keys(tenant_id), [fresh_epoch(), _KEPT_FOR_MS, KEPT, KEPT_FOR_MS]
@@ -135,8 +154,8 @@ def _mend(
 
 def _announce_lost(tenant_id: UUID, lost: Iterable[str], told: dict[str, str]) -> None:
     with open_session(tenant_id) as session:
-        jobs = jobs_by_id(session, set(lost))
-    for job in sorted(jobs, key=lambda job: (job.created_at, job.id)):
+        jobs = jobs_by_id(session, {UUID(job) for job in lost})
+    for job in jobs:
         known = told.get(str(job.id), "")
         if _without_number(known) != _state(job):
             announce_anew(tenant_id, job_document(job), instead_of=known)

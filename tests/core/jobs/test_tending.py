@@ -5,9 +5,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from core.jobs import claims, control
+from core.jobs import claims, control, dead_letters
 from core.jobs.events import (
     EPOCH_KEY,
+    VIEW_OPENED,
     Position,
     announce,
     events_since,
@@ -15,9 +16,9 @@ from core.jobs.events import (
     position_of,
     stream_keys,
 )
-from core.jobs.kinds import RUN_BACKTEST
-from core.jobs.submit import submit_job
-from core.jobs.tending import resume, snapshot, tend
+from core.jobs.kinds import IMPORT_BARS, RUN_BACKTEST
+from core.jobs.submit import submit_job, submit_parent
+from core.jobs.tending import announce_moved, resume, snapshot, tend
 from core.tenancy.session import open_session
 from core.valkey import get_valkey
 from tests.builders import a_tenant
@@ -78,6 +79,21 @@ def test_a_new_job_whose_event_was_lost_is_announced_once(tenant: UUID, as_super
     assert told_since(tenant, seen) == [("queued", 0)]
 
 
+def test_of_parts_nobody_is_told_but_of_their_parent(tenant: UUID, as_superuser: Look) -> None:
+    snapshot(tenant)
+    with open_session(tenant) as session:
+        parent = submit_parent(
+            session, kind=RUN_BACKTEST, args={}, part=IMPORT_BARS, parts=[{}, {}, {}]
+        )
+    seen, jobs = snapshot(tenant)
+    assert [told["id"] for told in jobs] == [str(parent)]
+    tend(tenant)
+    assert told_since(tenant, seen) == []
+    lose(as_superuser, parent, "status = 'queued'")
+    tend(tenant)
+    assert told_since(tenant, seen) == [("queued", 0)]
+
+
 def test_nothing_is_announced_where_nothing_was_lost(tenant: UUID) -> None:
     jobs = [a_job(tenant) for _ in range(3)]
     seen, _ = snapshot(tenant)
@@ -114,8 +130,9 @@ def an_event(job: UUID, status: str, attempt: int) -> dict[str, Any]:
         ("running 1, running 1, succeeded 1", "running 1, running 1, succeeded 1"),
         ("running 1, failed 1, failed 1", "running 1, failed 1"),
         ("failed 1, queued 1, running 2", "failed 1, queued 1, running 2"),
-        ("running 1, waiting 1, waiting 1", "running 1, waiting 1, waiting 1"),
-        ("succeeded 1, waiting 1", "succeeded 1"),
+        ("failed 0, waiting 0, cancelled 0, waiting 0, waiting 0, queued 0",) * 2,
+        ("failed 0, waiting 0, queued 0, waiting 0", "failed 0, waiting 0, queued 0"),
+        ("running 1, waiting 1, succeeded 1, waiting 1", "running 1, succeeded 1"),
     ],
 )
 def test_what_is_older_than_what_was_told_is_not_told(tenant: UUID, order: str, told: str) -> None:
@@ -126,6 +143,38 @@ def test_what_is_older_than_what_was_told_is_not_told(tenant: UUID, order: str, 
         announce(tenant, "job", an_event(job, status, int(attempt)))
     heard = [f"{status} {attempt}" for status, attempt in told_since(tenant, seen)]
     assert heard == told.split(", ")
+
+
+def moved(tenant: UUID, jobs: list[UUID]) -> None:
+    with open_session(tenant) as session:
+        assert set(dead_letters.discard_failed(session, control.JobFilter())) == set(jobs)
+        discarded = control.jobs_by_id(session, jobs)
+    announce_moved(discarded)
+
+
+def test_jobs_that_are_moved_together_are_told_of_in_their_order(
+    tenant: UUID, as_superuser: Look
+) -> None:
+    jobs = [a_job(tenant) for _ in range(3)]
+    seen, _ = snapshot(tenant)
+    for job in jobs:
+        lose(as_superuser, job, "status = 'failed'")
+    moved(tenant, jobs)
+    told = [json.loads(event.data)["id"] for event in events_since(tenant, seen) or []]
+    assert told == [str(job) for job in jobs]
+    assert told_since(tenant, seen) == [("cancelled", 0)] * 3
+
+
+def test_of_very_many_that_are_moved_together_listeners_are_told_to_begin_anew(
+    tenant: UUID, as_superuser: Look
+) -> None:
+    jobs = [a_job(tenant) for _ in range(101)]
+    seen, _ = snapshot(tenant)
+    as_superuser.execute("UPDATE neozork.jobs SET status = 'failed' WHERE id = ANY(%s)", [jobs])
+    moved(tenant, jobs)
+    assert [event.name for event in events_since(tenant, seen) or []] == [VIEW_OPENED]
+    assert resume(tenant, str(seen)) is None
+    assert snapshot(tenant)[1] == []
 
 
 def test_a_cancelled_job_stays_so_whatever_its_worker_says_until_it_hears(tenant: UUID) -> None:

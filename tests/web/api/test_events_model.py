@@ -4,18 +4,19 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 
 from core.errors import ConflictError
-from core.jobs import claims, control
+from core.jobs import claims, control, dead_letters
 from core.jobs.claims import Claim, FenceLostError
 from core.jobs.events import EPOCH_KEY, Event, Position, announce, position_of, stream_keys
-from core.jobs.kinds import RUN_BACKTEST
-from core.jobs.submit import submit_job
-from core.jobs.tending import resume
+from core.jobs.kinds import IMPORT_BARS, RUN_BACKTEST
+from core.jobs.submit import submit_job, submit_parent
+from core.jobs.tending import announce_moved, resume
 from core.tenancy.session import open_session
 from core.valkey import get_valkey
 from tests import programs
@@ -58,6 +59,11 @@ class Theatre:
         with open_session(self.tenant) as session:
             submit_job(session, kind=RUN_BACKTEST, args={})
 
+    def submit_in_parts(self) -> None:
+        parts: list[dict[str, Any]] = [{}] * self.random.randint(1, 3)
+        with open_session(self.tenant) as session:
+            submit_parent(session, kind=RUN_BACKTEST, args={}, part=IMPORT_BARS, parts=parts)
+
     def claim(self) -> None:
         job = self.a_job()
         taken = claims.claim(self.tenant, job) if job else None
@@ -94,8 +100,14 @@ class Theatre:
         if job:
             with suppress(ConflictError):
                 with open_session(self.tenant) as session:
-                    again = control.retry_job(session, job)
+                    again = dead_letters.retry_job(session, job)
                 control.announce_job(again)
+
+    def move_all_that_failed(self) -> None:
+        move = self.random.choice([dead_letters.retry_failed, dead_letters.discard_failed])
+        with open_session(self.tenant) as session:
+            moved = control.jobs_by_id(session, move(session, control.JobFilter()))
+        announce_moved(moved)
 
     def alert(self) -> None:
         self.alerts += 1
@@ -117,7 +129,7 @@ class Theatre:
     def _silently(self, change: str, which: str) -> None:
         self.look.execute(
             f"UPDATE neozork.jobs SET {change} WHERE id = (SELECT id FROM neozork.jobs"
-            f" WHERE tenant_id = %s AND {which} LIMIT 1)",
+            f" WHERE tenant_id = %s AND {which} AND parts IS NULL LIMIT 1)",
             [self.tenant],
         )
 
@@ -153,7 +165,8 @@ class Theatre:
 
     def play(self) -> None:
         usual = [self.submit, self.claim, self.claim, self.finish, self.fail, self.cancel]
-        usual += [self.alert, self.tell_progress_of_whatever_was_ever_claimed, self.retry]
+        usual += [self.alert, self.submit_in_parts, self.retry]
+        usual += [self.tell_progress_of_whatever_was_ever_claimed, self.move_all_that_failed]
         losses = [self.lose_a_new_job, self.lose_a_start, self.lose_an_end]
         faults = [self.flush, self.forget_the_epoch, self.forget_the_view, self.trim]
         people = [self.a_client_comes, self.a_client_reconnects, self.cut_the_subscriber]
