@@ -156,7 +156,7 @@ def change(tenants: list[UUID], for_s: float, every_s: float) -> dict[str, float
 
 def measured(tenants: int, users: int, for_s: float, every_s: float) -> dict[str, float]:
     port = free_port()
-    firms = [a_tenant() for _ in range(tenants)]
+    firms = [a_tenant(f"firm-{uuid4().hex[:12]}") for _ in range(tenants)]
     tokens = [token for firm in firms for token in tokens_of(firm, users)]
     with web(port) as master:
         worker = worker_of(master)
