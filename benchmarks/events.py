@@ -1,7 +1,9 @@
 """Event streams of one web process, idle and told: `python benchmarks/events.py`.
 
 Postgres (fsync on), Valkey and gunicorn of its own, one gevent worker; the streams are held by
-one process, changes and requests come from another. Prints a table for benchmarks/RESULTS.md.
+one process, changes and requests come from another. A second web process without a stream is
+asked for its health in turn with the first: what it needs longer than usual, neighbours cause.
+Prints tables for benchmarks/RESULTS.md.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 from uuid import UUID, uuid4
 
 from jobs import FOLDER, a_tenant, servers
@@ -73,13 +76,29 @@ def ask_health(connection: http.client.HTTPConnection) -> float:
     return (time.perf_counter() - began) * 1_000
 
 
-def health(port: int, during: threading.Event) -> list[float]:
-    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_S)
-    took = []
-    while not during.wait(0.02):
-        took.append(ask_health(connection))
-    connection.close()
-    return took
+class Health:
+    """Asks two web processes for their health in turn, until it is over."""
+
+    def __init__(self, *ports: int) -> None:
+        self.took: list[list[float]] = [[] for _ in ports]
+        self._asked = [http.client.HTTPConnection(HOST, port, timeout=PATIENCE_S) for port in ports]
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def _ask(self) -> None:
+        while not self._over.wait(0.02):
+            for took, connection in zip(self.took, self._asked, strict=True):
+                took.append(ask_health(connection))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        for connection in self._asked:
+            connection.close()
 
 
 def tokens_of(tenant: UUID, users: int) -> list[str]:
@@ -155,30 +174,24 @@ def change(tenants: list[UUID], for_s: float, every_s: float) -> dict[str, float
 
 
 def measured(tenants: int, users: int, for_s: float, every_s: float) -> dict[str, float]:
-    port = free_port()
+    port, control = free_port(), free_port()
     firms = [a_tenant(f"firm-{uuid4().hex[:12]}") for _ in range(tenants)]
     tokens = [token for firm in firms for token in tokens_of(firm, users)]
-    with web(port) as master:
+    with web(port) as master, web(control):
         worker = worker_of(master)
-        connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_S)
-        for _ in range(50):
-            ask_health(connection)
-        connection.close()
-        found = {"health before": [*quiet(port, for_s / 4)]}
+        with Health(port, control):  # each has answered, so that what that takes is no stream's
+            time.sleep(2)
         before = resident_kb(worker)
         streams = Streams(port, tokens)
         time.sleep(2)
         kept = (resident_kb(worker) - before) / len(tokens)
-        found["health idle"] = quiet(port, for_s / 4)
-        over = threading.Event()
-        asked: list[float] = []
-        asker = threading.Thread(target=lambda: asked.extend(health(port, over)))
-        asker.start()
         spent = cpu_s(worker)
-        committed = change(firms, for_s, every_s)
-        spent = (cpu_s(worker) - spent) / for_s
-        over.set()
-        asker.join()
+        time.sleep(for_s)
+        idle = (cpu_s(worker) - spent) / for_s
+        with Health(port, control) as asked:
+            spent = cpu_s(worker)
+            committed = change(firms, for_s, every_s)
+            spent = (cpu_s(worker) - spent) / for_s
         time.sleep(1)
         began = time.monotonic()
         master.terminate()
@@ -186,28 +199,22 @@ def measured(tenants: int, users: int, for_s: float, every_s: float) -> dict[str
         stopped = time.monotonic() - began
         heard = streams.heard()
     late = latencies(committed, heard["came"], len(tokens) // tenants)
+    ours, controls = asked.took
     return {
         "streams": len(tokens),
         "changes": len(committed),
         "KB a stream": kept,
-        "delivery p50": percentile(late, 50),
-        "delivery p99": percentile(late, 99),
-        "health p50, no stream": percentile(found["health before"], 50),
-        "health p99, no stream": percentile(found["health before"], 99),
-        "health p50, streams idle": percentile(found["health idle"], 50),
-        "health p99, streams idle": percentile(found["health idle"], 99),
-        "health p50 meanwhile": percentile(asked, 50),
-        "health p99 meanwhile": percentile(asked, 99),
-        "cores spent": spent,
-        "SIGTERM s": stopped,
-        "told to return": float(str(heard["retry"])),
+        "delivery p50, ms": percentile(late, 50),
+        "delivery p99, ms": percentile(late, 99),
+        "/health p50 meanwhile, ms": percentile(ours, 50),
+        "/health p99 meanwhile, ms": percentile(ours, 99),
+        "the same of a process without streams, p50": percentile(controls, 50),
+        "the same of a process without streams, p99": percentile(controls, 99),
+        "cores, streams idle": idle,
+        "cores, changes and /health": spent,
+        "SIGTERM to end, s": stopped,
+        "streams that were told to return": float(str(heard["retry"])),
     }
-
-
-def quiet(port: int, for_s: float) -> list[float]:
-    over = threading.Event()
-    threading.Timer(for_s, over.set).start()
-    return health(port, over)
 
 
 def latencies(committed: dict[str, float], came: object, listeners: int) -> list[float]:
@@ -246,12 +253,17 @@ def main() -> None:
 
 
 def print_table(name: str, rounds: list[dict[str, float]]) -> None:
-    print(f"| {name} | median | worst |")
-    print("|---|---:|---:|")
+    print(f"| {name} | lowest | median | worst |")
+    print("|---|---:|---:|---:|")
     for what in rounds[0]:
-        values = [found[what] for found in rounds]
-        print(f"| {what} | {statistics.median(values):,.1f} | {max(values):,.1f} |")
+        values = [each[what] for each in rounds]
+        found = (min(values), statistics.median(values), max(values))
+        print(f"| {what} | {' | '.join(map(shown, found))} |")
     print(flush=True)
+
+
+def shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value < 1 else f"{value:,.1f}"
 
 
 if __name__ == "__main__":
