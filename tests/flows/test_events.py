@@ -2,11 +2,12 @@
 
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
@@ -60,13 +61,20 @@ def web(port: int, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
         [sys.executable, "-m", *command],
         env=os.environ | {"HOST": HOST, "PORT": str(port), "WEB_CONCURRENCY": "1"},
         cwd=ROOT,
+        process_group=0,
     )
     try:
         until(lambda: answers(port), "the web process to answer")
         yield process
     finally:
-        process.kill()
+        kill(process)
         process.wait()
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kill it with its worker, which would serve on for a second."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def answers(port: int) -> bool:
@@ -131,7 +139,10 @@ def alert(tenant: UUID, n: int) -> None:
 
 
 @pytest.mark.usefixtures("valkey")
-def test_a_restart_of_the_web_process_loses_and_doubles_nothing() -> None:
+@pytest.mark.parametrize("end", [kill, subprocess.Popen.terminate])
+def test_a_restart_of_the_web_process_loses_and_doubles_nothing(
+    end: Callable[["subprocess.Popen[bytes]"], None],
+) -> None:
     tenant = a_tenant()
     port = a_free_port()
     client = Following(port, a_token(tenant))
@@ -140,20 +151,23 @@ def test_a_restart_of_the_web_process_loses_and_doubles_nothing() -> None:
         client.until_job(first)
         alert(tenant, 1)
         client.until_alert(1)
-        process.kill()
-        process.wait()
-    alert(tenant, 2)
+        end(process)
+        alert(tenant, 2)  # while it stops
+        process.wait(PATIENCE_S)
+    alert(tenant, 3)
     second = a_job(tenant)
     with web(port):
-        alert(tenant, 3)
-        client.until_alert(3)
-    assert client.model.alerts == [1, 2, 3]
-    assert client.model.resets == 0
+        alert(tenant, 4)
+        client.until_alert(4)
+    assert client.model.alerts == [1, 2, 3, 4]
+    assert (client.model.resets, client.streams) == (0, 2)
     assert client.model.jobs.keys() == {first, second}
     assert client.model.agrees(table_of(tenant))
 
 
-def test_a_restart_of_valkey_is_bridged_and_a_flush_resets(valkey: LocalValkey) -> None:
+def test_a_restart_and_a_kill_of_valkey_are_bridged_and_a_flush_resets(
+    valkey: LocalValkey,
+) -> None:
     tenant = a_tenant()
     port = a_free_port()
     client = Following(port, a_token(tenant))
@@ -169,8 +183,15 @@ def test_a_restart_of_valkey_is_bridged_and_a_flush_resets(valkey: LocalValkey) 
         client.until_alert(2)
         client.until_job(lost)
         assert (client.model.resets, client.model.alerts) == (0, [1, 2])
-        get_valkey().flushdb()
+        assert valkey.process is not None
+        valkey.process.kill()
+        valkey.process.wait()
+        valkey.start()
         alert(tenant, 3)
+        client.until_alert(3)
+        assert (client.model.resets, client.model.alerts) == (0, [1, 2, 3])
+        get_valkey().flushdb()
+        alert(tenant, 4)
         while not (client.model.resets and client.model.agrees(table_of(tenant))):
             next(client.told)
         assert client.model.jobs.keys() == {first, lost}
