@@ -105,3 +105,4 @@ bench: .venv/dev .venv-peers/made  ## Measure speed, engine and jobs beside thei
 	@$(BIN)/python benchmarks/jobs.py
 	@$(BIN)/python benchmarks/fan_out.py
 	@$(BIN)/python benchmarks/ticks.py
+	@$(BIN)/python benchmarks/events.py
