@@ -35,6 +35,8 @@ _TAKES = {
 # What waits in the kernel for a client that does not read, and for how long.
 _SENDING_AT_MOST = 65_536
 _UNREAD_FOR_MS = 30_000
+# What gunicorn's access log, where somebody wants one, asks for when a stream is over.
+_LOGGED = ("REQUEST_METHOD", "RAW_URI", "SERVER_PROTOCOL", "REMOTE_ADDR", "HTTP_USER_AGENT")
 # Spread, so that those whom a restart cuts off do not come back all at once.
 _RETRY_FROM_MS, _RETRY_SPREAD_MS = 500, 2_000
 
@@ -48,13 +50,13 @@ class Events(MethodView):
     def get(self) -> Response:
         """Stream events; send the last id that came as Last-Event-ID to resume."""
         stream = _Stream(bearer_token(), request.headers.get("Last-Event-ID"))
-        response = Response(
-            stream.run(),
+        return Response(
+            stream,
             content_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            # Or an iterator around ours, and this response in it, would live as long.
+            direct_passthrough=True,
         )
-        response.call_on_close(stream.close)
-        return response
 
 
 class _Stream:
@@ -65,12 +67,16 @@ class _Stream:
     the answer begins, while it can still be a problem document.
     """
 
-    __slots__ = ("beat_at", "listener", "opening", "permissions", "seen", "tenant_id", "token")
+    __slots__ = (
+        *("beat_at", "environ", "listener", "opening"),
+        *("permissions", "seen", "tenant_id", "token"),
+    )
 
     seen: Position
 
     def __init__(self, token: str, last_id: str | None) -> None:
         self.token = token
+        self.environ = request.environ
         self.tenant_id = tenant_id()
         self.permissions = caller().permissions
         # Not all at once, where many come together.
@@ -87,8 +93,9 @@ class _Stream:
         """Listen no more."""
         HUB.forget(self.listener)
 
-    def run(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         """Yield the stream's text until the client goes, the sign-in ends or we stop."""
+        self._forget_the_request()
         opening, self.opening = self.opening, b""
         yield _retry() + opening
         del opening
@@ -98,6 +105,12 @@ class _Stream:
                 yield text
         if HUB.closing:
             yield _retry()
+
+    def _forget_the_request(self) -> None:
+        """Keep nothing of it that its end does not need: a stream is long."""
+        logged = {name: self.environ[name] for name in _LOGGED if name in self.environ}
+        self.environ.clear()
+        self.environ.update(logged)
 
     def _next(self) -> bytes:
         """Answer what is next to tell, or a beat: on time, however much there is to tell."""

@@ -42,27 +42,40 @@ class Listener:
     cut: Callable[[], object]
     closed: bool = False
     _waiting: int = 0
-    _queue: "SimpleQueue[Sequence[Event] | None]" = field(default_factory=SimpleQueue)
+    # Not a queue, which takes two kilobytes of each stream.
+    _given: list[Sequence[Event] | None] = field(default_factory=list)
+    _ready: threading.Event = field(default_factory=threading.Event)
 
     def put(self, events: Sequence[Event]) -> None:
         """Give it events; none: some were missed. Who reads too slowly is cut off and resumes."""
         self._waiting += len(events)
         if self._waiting <= _WAITING_AT_MOST:
-            self._queue.put(events)
+            self._give(events)
         elif not self.closed:
             self.close()
             self.cut()
 
     def take(self, within_s: float) -> Sequence[Event] | None:
         """Answer what was put first, None where it was closed; raises Empty after a while."""
-        events = self._queue.get(timeout=within_s)
+        if not self._given:
+            self._ready.clear()
+            # What was given since the first look is there, or wakes us.
+            if not self._given:
+                self._ready.wait(within_s)
+            if not self._given:
+                raise Empty
+        events = self._given.pop(0)
         self._waiting -= len(events or ())
         return events
 
     def close(self) -> None:
         """End it, and wake it up for that."""
         self.closed = True
-        self._queue.put(None)
+        self._give(None)
+
+    def _give(self, events: Sequence[Event] | None) -> None:
+        self._given.append(events)
+        self._ready.set()
 
 
 @dataclass(eq=False, slots=True)
