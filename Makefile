@@ -103,6 +103,8 @@ bench: .venv/dev .venv-peers/made  ## Measure speed, engine and jobs beside thei
 	@$(BIN)/python benchmarks/engine.py
 	@$(BIN)/python benchmarks/end_to_end.py
 	@$(BIN)/python benchmarks/jobs.py
+	@DATABASE_POOL_SIZE=16 $(BIN)/python benchmarks/fairness.py
+	@$(BIN)/python benchmarks/bloat.py
 	@$(BIN)/python benchmarks/fan_out.py
 	@$(BIN)/python benchmarks/ticks.py
 	@$(BIN)/python benchmarks/events.py

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
-from jobs import PATIENCE_S, UNIT_ID, a_tenant, platform, servers, submit
+from jobs import PATIENCE_S, UNIT_ID, a_tenant, finish_one, platform, servers, submit
 from jobs_unit import NAP_S, NAPPING, NOTHING
 from psycopg import sql
 from sqlalchemy import func, insert, select, update
@@ -24,6 +24,7 @@ from core.jobs.kinds import Kind
 from core.jobs.models import UNFINISHED, Job
 from core.jobs.picks import WINDOW_PER_UNIT, Message
 from core.jobs.units import register_units
+from core.jobs.waiting import wait_for_job
 from core.local.postgres import LocalPostgres
 from core.tenancy.models import Tenant
 from core.tenancy.session import open_platform_session, open_session
@@ -52,6 +53,13 @@ def drained(tenant: UUID, count: int) -> float:
         time.sleep(0.005)
 
 
+def ready(tenant: UUID) -> None:
+    """Wait for the unit: have it do a job that no dispatcher gave it."""
+    job = submit(tenant)
+    publish([Message(tenant, job, NOTHING.name, NOTHING.queue)])
+    assert wait_for_job(tenant, job, within_s=PATIENCE_S) == "succeeded"
+
+
 def empty(postgres: LocalPostgres) -> None:
     get_broker().flush(NOTHING.queue)
     with postgres.connect_as_superuser("neozork") as connection:
@@ -67,7 +75,7 @@ def waits_behind(postgres: LocalPostgres, crowd: UUID, single: UUID, rounds: int
         fill(crowd, 10_000, NAPPING)
         register_units(UNIT_ID, {NAPPING.queue: 1})
         with platform():
-            time.sleep(1.0)
+            ready(crowd)
             for _ in range(10):
                 job = submit(single, NAPPING)
                 status = None
@@ -85,15 +93,17 @@ def alone(postgres: LocalPostgres, tenant: UUID, kind: Kind, count: int) -> tupl
     """Answer the rates with turns, caps and window, and with every message sent beforehand."""
     empty(postgres)
     with platform():
-        time.sleep(1.5)
+        ready(tenant)
+        finish_one(tenant)
         fill(tenant, count, kind)
         fair = drained(tenant, count)
     empty(postgres)
-    fill(tenant, count, kind)
     with platform(dispatcher=False):
-        time.sleep(1.5)
+        ready(tenant)
+        fill(tenant, count, kind)
+        waits = select(Job.id).where(Job.status == "queued").order_by(Job.not_before, Job.id)
         with open_session(tenant) as session:
-            jobs = session.scalars(select(Job.id).order_by(Job.not_before, Job.id)).all()
+            jobs = session.scalars(waits).all()
         publish([Message(tenant, job, kind.name, kind.queue) for job in jobs])
         unfair = drained(tenant, count)
     return fair, unfair

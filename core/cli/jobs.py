@@ -41,8 +41,14 @@ def show_list(
 ) -> None:
     """List jobs, newest first."""
     from core.jobs.control import list_jobs
+    from core.jobs.models import STATUSES
+    from core.jobs.pauses import refuse_unknown_queue
     from core.tenancy.session import open_platform_session
 
+    if status is not None and status not in STATUSES:
+        raise click.BadParameter(f"take one of {', '.join(STATUSES)}.", param_hint="--status")
+    if queue is not None:
+        refuse_unknown_queue(queue)
     chosen = _chosen(status=status, queue=queue, **given)
     with open_platform_session() as session:
         page = list_jobs(session, chosen=chosen, limit=limit)

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import (
     CTE,
     BindParameter,
+    ColumnElement,
     Integer,
     Interval,
     Select,
@@ -26,7 +27,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import aliased
 
 from core.jobs.models import Job, PausedQueue, Turn, Unit
 from core.plans import Queue
@@ -102,8 +102,14 @@ def pick(
 def _pick_statement() -> Select[Any]:
     now = func.clock_timestamp()
     queue = bindparam("picked_queue", type_=String)
-    room = _room(queue)
-    chosen = _chosen(queue, room)
+    flying = (
+        select(Job.tenant_id, func.count().cast(Integer).label("jobs"))
+        .where(Job.queue == queue, Job.status.in_(("dispatched", "running")))
+        .group_by(Job.tenant_id)
+        .cte("flying")
+    )
+    room = _room(queue, flying)
+    chosen = _chosen(queue, flying, room)
     picked = (
         update(Job)
         .where(Job.id == chosen.c.id, Job.status == "queued")
@@ -130,7 +136,7 @@ def _pick_statement() -> Select[Any]:
     )
 
 
-def _room(queue: BindParameter[str]) -> CTE:
+def _room(queue: BindParameter[str], flying: CTE) -> CTE:
     """Count what is `in_flight` in a queue, and the `room` that its units' window leaves.
 
     A paused queue has none.
@@ -141,11 +147,7 @@ def _room(queue: BindParameter[str]) -> CTE:
         .where(Unit.queue == queue, alive)
         .scalar_subquery()
     )
-    in_flight = (
-        select(func.count())
-        .where(Job.queue == queue, Job.status.in_(("dispatched", "running")))
-        .scalar_subquery()
-    )
+    in_flight = select(func.coalesce(func.sum(flying.c.jobs), 0, type_=Integer)).scalar_subquery()
     seen = select(units.label("units"), in_flight.label("in_flight")).subquery("seen")
     drained = func.least(bindparam("lately", type_=Integer), seen.c.units * WIDEST_PER_UNIT)
     window = func.greatest(seen.c.units * WINDOW_PER_UNIT, drained)
@@ -155,40 +157,37 @@ def _room(queue: BindParameter[str]) -> CTE:
     return select(seen.c.in_flight, room.label("room")).cte("room")
 
 
-def _chosen(queue: BindParameter[str], room: CTE) -> CTE:
-    """Choose the ids of the jobs to dispatch next, as a CTE with the column `id`."""
+def _chosen(queue: BindParameter[str], flying: CTE, room: CTE) -> CTE:
+    """Choose the ids of the jobs to dispatch next, as a CTE with the column `id`.
+
+    Only tenants whose turn comes within the room are looked at: where they fill it, each gives
+    its first job, and no other tenant has any.
+    """
     space = select(room.c.room).scalar_subquery()
-    flying = aliased(Job)
-    in_flight = (
-        select(func.count(flying.id))
-        .where(
-            flying.queue == queue,
-            flying.tenant_id == Turn.tenant_id,
-            flying.status.in_(("dispatched", "running")),
-        )
-        .correlate(Turn)
-        .scalar_subquery()
+    free = func.least(Turn.cap - func.coalesce(flying.c.jobs, 0), space, type_=Integer)
+    # Sorted first, so that the search for jobs ends with the last tenant that is needed.
+    standing = (
+        select(Turn.tenant_id, Turn.last_pick, free.label("free"))
+        .outerjoin(flying, flying.c.tenant_id == Turn.tenant_id)
+        .where(Turn.queue == queue, Turn.held.is_(False), Turn.paused.is_(False), free > 0)
+        .order_by(Turn.last_pick, Turn.tenant_id)
+        .cte("standing")
+        .prefix_with("MATERIALIZED")
     )
+    first = _waiting(queue, standing.c.tenant_id).limit(1).correlate(standing).lateral("first")
     turn = (
-        select(
-            Turn.tenant_id,
-            Turn.last_pick,
-            func.least(Turn.cap - in_flight, space, type_=Integer).label("free"),
-        )
-        # Nothing is counted and sought where there is no room.
-        .where(Turn.queue == queue, Turn.held.is_(False), Turn.paused.is_(False), space > 0)
+        select(standing)
+        .join(first, literal(value=True))
+        .order_by(standing.c.last_pick, standing.c.tenant_id)
+        .limit(space)
         .cte("turn")
     )
+    # The others give one each at least: what a tenant may give is what that leaves.
+    others = select(func.count() - 1).select_from(turn).scalar_subquery()
     waiting = (
-        select(Job.id, func.row_number().over(order_by=(Job.not_before, Job.id)).label("place"))
-        .where(
-            Job.queue == queue,
-            Job.tenant_id == turn.c.tenant_id,
-            Job.status == "queued",
-            Job.not_before <= func.clock_timestamp(),
-        )
-        .order_by(Job.not_before, Job.id)
-        .limit(func.greatest(turn.c.free, 0))
+        _waiting(queue, turn.c.tenant_id)
+        .add_columns(func.row_number().over(order_by=(Job.not_before, Job.id)).label("place"))
+        .limit(func.least(turn.c.free, space - others))
         .correlate(turn)
         .lateral("waiting")
     )
@@ -199,4 +198,18 @@ def _chosen(queue: BindParameter[str], room: CTE) -> CTE:
         .order_by(waiting.c.place, turn.c.last_pick, turn.c.tenant_id)
         .limit(space)
         .cte("chosen")
+    )
+
+
+def _waiting(queue: BindParameter[str], tenant_id: ColumnElement[UUID]) -> Select[UUID]:
+    """Choose the ids of a tenant's jobs that may go, the first asked for first."""
+    return (
+        select(Job.id)
+        .where(
+            Job.queue == queue,
+            Job.tenant_id == tenant_id,
+            Job.status == "queued",
+            Job.not_before <= func.clock_timestamp(),
+        )
+        .order_by(Job.not_before, Job.id)
     )

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from core.jobs.kinds import QUEUES
 from core.settings import Settings, load_settings
 
 # Read by gunicorn's own configuration, before the application is there.
@@ -41,6 +42,13 @@ def test_the_example_says_what_holds_without_it(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_procfile_names_every_process() -> None:
     assert tuple(procfile()) == PROCESSES
+
+
+def test_money_has_a_process_of_its_own_and_every_queue_has_one() -> None:
+    works = [line for line in procfile().values() if "work" in line]
+    queues = [line[line.index("--queues") + 1].split(",") for line in works]
+    assert ["money"] in queues
+    assert sorted(queue for named in queues for queue in named) == sorted(QUEUES)
 
 
 def test_compose_runs_the_lines_of_the_procfile() -> None:

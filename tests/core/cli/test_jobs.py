@@ -101,3 +101,10 @@ def test_what_makes_no_sense_is_refused_and_says_why(arguments: list[str], says:
     refused = run(*arguments)
     assert refused.exit_code == 2
     assert says in refused.output
+
+
+@pytest.mark.parametrize(("option", "known"), [("--status", "superseded"), ("--queue", "money")])
+def test_a_filter_that_no_job_can_meet_is_refused_with_what_can(option: str, known: str) -> None:
+    refused = run("list", option, "nonsense")
+    assert refused.exit_code == 2
+    assert known in refused.stderr + str(refused.exception)
