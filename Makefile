@@ -109,3 +109,4 @@ bench: .venv/dev .venv-peers/made  ## Measure speed, engine, sweeps and jobs bes
 	@$(BIN)/python benchmarks/bloat.py
 	@$(BIN)/python benchmarks/fan_out.py
 	@$(BIN)/python benchmarks/ticks.py
+	@$(BIN)/python benchmarks/events.py

@@ -1,13 +1,13 @@
 """Whether the services that the platform needs answer."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import redis
 
-from core.errors import NeozorkError, UnavailableError
+from core.errors import NeozorkError
 from core.ids import PLATFORM
 from core.jobs.heartbeats import alive
 from core.jobs.kinds import QUEUES
@@ -15,7 +15,7 @@ from core.logging import get_logger
 from core.storage.installed import installed_store
 from core.storage.keys import tenant_key
 from core.tenancy.roles import SET_CONFIG_ADVICE, may_set_config
-from core.tenancy.session import open_platform_session
+from core.tenancy.session import PlatformSession, open_platform_session
 from core.tenancy.upgrades import count_quarantined
 from core.valkey import get_valkey
 
@@ -37,12 +37,13 @@ def health(*, beside: Callable[[Callable[[], str]], str] = operator.call) -> dic
 
     `beside`: how to call what blocks a whole process that serves others meanwhile.
     """
+    database, processes = _asked_of_database()
     return {
-        "database": _asked("database", _ask_database),
+        "database": database,
         "redis": _asked("redis", _ask_valkey),
         "stripe": Service("not_configured", "Nothing is charged by this release."),
         "storage": _asked("storage", lambda: beside(_ask_storage)),
-        **_asked_of_processes(),
+        **processes,
     }
 
 
@@ -59,13 +60,28 @@ def _asked(service: str, ask: Callable[[], str]) -> Service:
         return Service("error", str(error))
 
 
-def _asked_of_processes() -> dict[str, Service]:
-    """Answer how workers, dispatcher and scheduler fare, by their heartbeats."""
+def _asked_of_database() -> tuple[Service, dict[str, Service]]:
+    """Answer how the database fares and, by their heartbeats, our processes; in one session."""
     try:
         with open_platform_session() as session:
-            living = alive(session)
-    except UnavailableError as error:
-        return dict.fromkeys(("workers", "dispatcher", "scheduler"), Service("error", str(error)))
+            return Service("ok", _advice(session)), _processes(alive(session))
+    except NeozorkError as error:
+        log.warning("service_unhealthy", service="database", error=str(error))
+        away = Service("error", str(error))
+        return away, dict.fromkeys(("workers", "dispatcher", "scheduler"), away)
+
+
+def _advice(session: PlatformSession) -> str:
+    words = [SET_CONFIG_ADVICE] if may_set_config(session) else []
+    if quarantined := count_quarantined(session):
+        words.append(
+            f"{quarantined} tenants keep an old schema, for their migrations failed: say "
+            "neozork migrate --status."
+        )
+    return " ".join(words)
+
+
+def _processes(living: Mapping[str, int]) -> dict[str, Service]:
     units = ", ".join(f"{queue}: {living.get(queue, 0)}" for queue in QUEUES)
     idle = [queue for queue in QUEUES if not living.get(queue)]
     dead = "None was seen alive in the last ten seconds; start one."
@@ -78,17 +94,6 @@ def _asked_of_processes() -> dict[str, Service]:
             for name in ("dispatcher", "scheduler")
         },
     }
-
-
-def _ask_database() -> str:
-    with open_platform_session() as session:
-        words = [SET_CONFIG_ADVICE] if may_set_config(session) else []
-        if quarantined := count_quarantined(session):
-            words.append(
-                f"{quarantined} tenants keep an old schema, for their migrations failed: say "
-                "neozork migrate --status."
-            )
-        return " ".join(words)
 
 
 def _ask_valkey() -> str:

@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(default=0, ge=0, le=10)
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    event_streams_per_process: int = Field(default=800, ge=1)
+    event_streams_per_user: int = Field(default=20, ge=1)
 
     database_url: Annotated[PostgresUrl | None, _EMPTY_IS_NONE] = None
     app_database_url: Annotated[PostgresUrl | None, _EMPTY_IS_NONE] = None

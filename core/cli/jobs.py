@@ -146,6 +146,8 @@ def _move(
     everything: bool,
     **given: Any,
 ) -> None:
+    from core.jobs.control import jobs_by_id
+    from core.jobs.tending import announce_moved
     from core.tenancy.session import open_platform_session
 
     if not (everything or job_ids or any(given.values())):
@@ -154,7 +156,8 @@ def _move(
     moved = 0
     while True:
         with open_platform_session() as session:
-            batch = move(session, chosen)
+            batch = jobs_by_id(session, move(session, chosen))
+        announce_moved(batch)
         moved += len(batch)
         if not batch:
             break

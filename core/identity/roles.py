@@ -1,6 +1,7 @@
 """Who may do what: one table of permissions and the roles that hold each."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal, get_args
 
 from core.errors import Fault
@@ -53,8 +54,14 @@ def permissions_of(role: str, extra: Iterable[str] = ()) -> frozenset[str]:
 
     A name that the table does not know allows nothing.
     """
+    return _permissions_of(role, frozenset(extra))
+
+
+# One set for all who hold the same: each open stream keeps its own.
+@lru_cache(maxsize=1_000)
+def _permissions_of(role: str, extra: frozenset[str]) -> frozenset[str]:
     granted = {name for name, holders in HOLDERS.items() if role in holders}
-    return frozenset(granted | (set(extra) & HOLDERS.keys()))
+    return frozenset(granted | (extra & HOLDERS.keys()))
 
 
 def role_faults(role: str | None, permissions: Iterable[str] | None) -> list[Fault]:

@@ -86,9 +86,10 @@ def unfinished_jobs(session: TenantSession) -> list[Job]:
     return list(session.scalars(statement.order_by(Job.created_at, Job.id)))
 
 
-def jobs_by_id(session: TenantSession, ids: Collection[str]) -> list[Job]:
-    """Answer the tenant's jobs of these ids, in no order."""
-    return list(session.scalars(select(Job).where(Job.id.in_([UUID(job) for job in ids]))))
+def jobs_by_id(session: TenantSession | PlatformSession, ids: Collection[UUID]) -> list[Job]:
+    """Answer the jobs of these ids, oldest first."""
+    statement = select(Job).where(Job.id.in_(ids)).order_by(Job.created_at, Job.id)
+    return list(session.scalars(statement))
 
 
 def cancel_job(session: TenantSession | PlatformSession, job_id: UUID) -> Job:

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.usefixtures("database")
 
 def test_every_step_of_a_job_is_told_once_and_in_order() -> None:
     tenant = a_tenant()
-    events.announce(tenant, "job", {"before": "all"})
-    seen = events.newest_number(tenant)
+    events.announce(tenant, "alert", {"before": "all"})
+    seen = events.position_of(tenant)
     with open_session(tenant) as session:
         job_id = submit_job(session, kind=RUN_BACKTEST, args={})
         assert events.events_since(tenant, seen) == []

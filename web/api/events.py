@@ -1,12 +1,13 @@
 """Live events of a firm as a stream: a snapshot first, resumed where the listener left off."""
 
-import _thread
 import json
-import signal
+import secrets
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from queue import Empty
-from types import FrameType
+from typing import Any
 
 from flask import Response, request
 from flask.views import MethodView
@@ -14,15 +15,15 @@ from redis import RedisError
 
 from core.errors import NeozorkError
 from core.identity.authentication import authenticate
-from core.jobs import control
-from core.jobs.events import Event, current_epoch, events_since, newest_number
-from core.tenancy.session import open_session
-from web.api.hub import HUB, Listener
+from core.jobs.events import VIEW_OPENED, Event, Position, current_epoch
+from core.jobs.tending import resume, snapshot
+from web.api.hub import HUB
 from web.api.reading import Blueprint
 from web.api.security import bearer_token, caller, requires, tenant_id
 
 blueprint = Blueprint("events", __name__, url_prefix="/events", description="Live events.")
 HEARTBEAT_EVERY_S = 15.0
+_LISTEN = "events:read"
 # Which permission an event takes; an event that is not named here goes to nobody.
 _TAKES = {
     "job": "jobs:read",
@@ -31,148 +32,168 @@ _TAKES = {
     "alert": "events:read",
     "audit": "audit:read",
 }
+# What waits in the kernel for a client that does not read, and for how long.
+_SENDING_AT_MOST = 65_536
+_UNREAD_FOR_MS = 30_000
+# What gunicorn's access log, where somebody wants one, asks for when a stream is over.
+_LOGGED = ("REQUEST_METHOD", "RAW_URI", "SERVER_PROTOCOL", "REMOTE_ADDR", "HTTP_USER_AGENT")
+# Spread, so that those whom a restart cuts off do not come back all at once.
+_RETRY_FROM_MS, _RETRY_SPREAD_MS = 500, 2_000
 
 
 @blueprint.route("")
 class Events(MethodView):
     """The stream."""
 
-    @requires("events:read")
+    @requires(_LISTEN)
     @blueprint.response(200, {"type": "string"}, content_type="text/event-stream")
     def get(self) -> Response:
         """Stream events; send the last id that came as Last-Event-ID to resume."""
         stream = _Stream(bearer_token(), request.headers.get("Last-Event-ID"))
-        response = Response(
-            stream.run(),
+        return Response(
+            stream,
             content_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            # Or an iterator around ours, and this response in it, would live as long.
+            direct_passthrough=True,
         )
-        response.call_on_close(stream.close)
-        return response
 
 
 class _Stream:
     """One listener's stream; it holds no session while it waits.
 
-    What can fail is asked before the answer begins, while it can still be a problem document.
+    It is a place in the tenant's stream of events, told on from there: by what the hub hears,
+    and where something may have been missed by what Valkey keeps. What can fail is asked before
+    the answer begins, while it can still be a problem document.
     """
+
+    __slots__ = (
+        *("beat_at", "environ", "listener", "opening"),
+        *("permissions", "seen", "tenant_id", "token"),
+    )
+
+    seen: Position
 
     def __init__(self, token: str, last_id: str | None) -> None:
         self.token = token
-        self.last_id = last_id
+        self.environ = request.environ
         self.tenant_id = tenant_id()
         self.permissions = caller().permissions
-        self.unfinished: set[str] = set()
-        self.seen = ""
-        self.beat_at = time.monotonic() + HEARTBEAT_EVERY_S
-        self.epoch = current_epoch()
-        self.listener = HUB.open(self.tenant_id)
+        # Not all at once, where many come together.
+        self.beat_at = time.monotonic() + HEARTBEAT_EVERY_S * (1 + secrets.randbelow(1_000)) / 1_000
+        # Before the place is read: what is announced from then on is heard.
+        self.listener = HUB.open(self.tenant_id, caller().user_id, _cutter(request.environ))
         try:
-            self.opening = list(self._opening())
+            self.opening = self._catch_up(last_id) or b": welcome\n\n"
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
         """Listen no more."""
-        HUB.forget(self.tenant_id, self.listener)
+        HUB.forget(self.listener)
 
-    def run(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[bytes]:
         """Yield the stream's text until the client goes, the sign-in ends or we stop."""
-        yield "".join(self.opening) or ": welcome\n\n"
+        self._forget_the_request()
+        opening, self.opening = self.opening, b""
+        yield _retry() + opening
+        del opening
         while not self.listener.closed:
-            yield from self._next(self.listener)
+            text = self._next()
+            if text:
+                yield text
+        if HUB.closing:
+            yield _retry()
 
-    def _opening(self) -> Iterator[str]:
-        """Replay what was missed, or begin anew with a snapshot of the unfinished jobs."""
-        epoch, _, number = (self.last_id or "").partition(".")
-        missed = events_since(self.tenant_id, number) if epoch == self.epoch and number else None
-        if missed is not None:
-            self.seen = number
-            for event in missed:
-                yield from self._tell(event)
-            return
-        self.seen = newest_number(self.tenant_id)
-        if self.last_id:
-            yield self._text("reset", "{}")
-        yield from self._snapshot()
+    def _forget_the_request(self) -> None:
+        """Keep nothing of it that its end does not need: a stream is long."""
+        logged = {name: self.environ[name] for name in _LOGGED if name in self.environ}
+        self.environ.clear()
+        self.environ.update(logged)
 
-    def _snapshot(self) -> Iterator[str]:
-        with open_session(self.tenant_id) as session:
-            jobs = [control.job_document(job) for job in control.unfinished_jobs(session)]
-        self.unfinished = {job["id"] for job in jobs}
-        if _TAKES["job"] in self.permissions:
-            for job in jobs:
-                yield self._text("job", json.dumps(job))
-
-    def _next(self, listener: Listener) -> Iterator[str]:
-        """Tell the next event, or beat: on time, however much there is to tell."""
+    def _next(self) -> bytes:
+        """Answer what is next to tell, or a beat: on time, however much there is to tell."""
         wait_s = self.beat_at - time.monotonic()
         try:
-            event = listener.queue.get(timeout=wait_s) if wait_s > 0 else _BEAT
+            events = self.listener.take(wait_s) if wait_s > 0 else None
         except Empty:
-            event = _BEAT
-        if event is _BEAT:
-            self.beat_at = time.monotonic() + HEARTBEAT_EVERY_S
-            yield from self._heartbeat(listener)
-            return
-        if event is None:
-            listener.closed = True
-        elif _order(event.id) > _order(self.seen):
-            yield from self._tell(event)
-
-    def _heartbeat(self, listener: Listener) -> Iterator[str]:
-        """Make sure the client may still listen, and tell what an event that was lost told."""
-        yield ": heartbeat\n\n"
+            events = None
+        if self.listener.closed:
+            return b""
         try:
-            self.permissions = authenticate(self.token).permissions
-            if current_epoch() != self.epoch:
-                listener.closed = True
-                return
-            ended = self.unfinished
-            yield from self._snapshot()
-            with open_session(self.tenant_id) as session:
-                gone = [
-                    control.job_document(job)
-                    for job in control.jobs_by_id(session, ended - self.unfinished)
-                ]
+            if events is None:
+                return self._beat()
+            return self._tell(events) if events else self._catch_up(str(self.seen))
         except (NeozorkError, RedisError):
-            listener.closed = True
-            return
-        for job in gone:
-            yield self._text("job", json.dumps(job))
+            self.listener.closed = True
+            return b""
 
-    def _tell(self, event: Event) -> Iterator[str]:
-        self.seen = event.id
-        if event.name == "job":
-            job = json.loads(event.data)
-            change = self.unfinished.discard if job["status"] in _ENDS else self.unfinished.add
-            change(job["id"])
-        if _TAKES.get(event.name) in self.permissions:
-            yield self._text(event.name, event.data)
+    def _catch_up(self, last_id: str | None) -> bytes:
+        """Tell what was missed, or begin anew with a snapshot of the unfinished jobs."""
+        missed = resume(self.tenant_id, last_id) if last_id else None
+        seen = Position.parse(last_id) if missed is not None and last_id else None
+        if seen is not None:
+            self.seen = seen
+            return self._tell(missed or ())
+        self.seen, jobs = snapshot(self.tenant_id)
+        told: list[tuple[str, dict[str, Any]]] = [("reset", {})] if last_id else []
+        if _TAKES["job"] in self.permissions:
+            told += [("job", job) for job in jobs]
+        # Until it is whole, a snapshot has an id that nobody resumes from.
+        partial = Position(self.seen.epoch, (0, 0))
+        places = [partial] * (len(told) - 1) + [self.seen]
+        events = [
+            Event(at, name, json.dumps(data))
+            for at, (name, data) in zip(places, told, strict=False)
+        ]
+        return b"".join(event.wire for event in events)
 
-    def _text(self, name: str, data: str) -> str:
-        return f"id: {self.epoch}.{self.seen}\nevent: {name}\ndata: {data}\n\n"
+    def _tell(self, events: Sequence[Event]) -> bytes:
+        """Answer the text of those events that this listener has not seen and may see."""
+        told: list[bytes] = []
+        for event in events:
+            known = event.position.epoch == self.seen.epoch
+            if known and event.position.number <= self.seen.number:
+                continue
+            if not known or event.name == VIEW_OPENED:
+                return b"".join(told) + self._catch_up(str(self.seen))
+            self.seen = event.position
+            if _TAKES.get(event.name) in self.permissions:
+                told.append(event.wire)
+        return b"".join(told)
+
+    def _beat(self) -> bytes:
+        """Make sure that the client may still listen, and that Valkey remembers."""
+        self.beat_at = time.monotonic() + HEARTBEAT_EVERY_S
+        self.permissions = authenticate(self.token).permissions
+        if _LISTEN not in self.permissions:
+            self.listener.closed = True
+            return b""
+        missed = b"" if current_epoch() == self.seen.epoch else self._catch_up(str(self.seen))
+        return b": heartbeat\n\n" + missed
 
 
-_BEAT = Event("", "", "")
-_ENDS = ("succeeded", "failed", "cancelled", "superseded")
+def _retry() -> bytes:
+    return f"retry: {_RETRY_FROM_MS + secrets.randbelow(_RETRY_SPREAD_MS)}\n\n".encode()
 
 
-def _order(number: str) -> tuple[int, int]:
-    """Answer a stream's number `milliseconds-n` as something to compare."""
-    milliseconds, _, n = number.partition("-")
-    return int(milliseconds or 0), int(n or 0)
+def _cutter(environ: dict[str, Any]) -> Callable[[], None]:
+    """Bound what a connection keeps for a client that does not read; answer how to break it."""
+    connection: socket.socket | None = environ.get("gunicorn.socket")
+    if connection is None:
+        return lambda: None
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENDING_AT_MOST)
+    if connection.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_FOR_MS)
+
+    def cut() -> None:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+    return cut
 
 
-def close_streams_on_sigterm() -> None:
-    """End every stream of this process when it is told to stop."""
-    before = signal.getsignal(signal.SIGTERM)
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        # Not here: what the signal interrupted may hold a lock that closing needs.
-        _thread.start_new_thread(HUB.close, ())
-        if callable(before):
-            before(number, frame)
-
-    signal.signal(signal.SIGTERM, stop)
+def close_streams() -> None:
+    """End every stream of this process, which is told to stop."""
+    HUB.close()

@@ -2,86 +2,213 @@
 
 import threading
 import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import Full, Queue
+from queue import Empty, SimpleQueue
 from uuid import UUID
 
-from core.errors import UnavailableError
-from core.jobs.events import Event, hear_announcements
-from core.logging import get_logger
+from redis import RedisError
 
-_WAITING_AT_MOST = 1_000
+from core.errors import NeozorkError, ThrottledError, UnavailableError
+from core.jobs.events import EPOCH_KEY, Event, hear_announcements, parse_announcement
+from core.jobs.tending import tend
+from core.logging import get_logger
+from core.settings import get_settings
+
+TEND_EVERY_S = 13.0
+_LOOK_EVERY_S = 1.0
+# Fewer than a stream keeps, so that who was cut off can resume.
+_WAITING_AT_MOST = 500
 _AGAIN_AFTER_S = 0.5
-_HEARING_WITHIN_S = 2.0
+_FULL_AGAIN_AFTER_S = 10
+# A broadcast to many would keep all other requests waiting: after so many listeners these come
+# first. The pause is a real one, or gevent looks at no socket meanwhile.
+_AT_ONCE = 20
+_BREATH_S = 0.0005
 log = get_logger(__name__)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Listener:
-    """One open stream: what it has not been told yet; None ends it."""
+    """One open stream, and what it has not been told yet.
 
-    queue: "Queue[Event | None]" = field(default_factory=lambda: Queue(_WAITING_AT_MOST))
+    `cut` breaks its connection, for a client that does not read keeps its stream from looking.
+    """
+
+    tenant_id: UUID
+    user_id: UUID
+    cut: Callable[[], object]
     closed: bool = False
+    _waiting: int = 0
+    # Not a queue, which takes two kilobytes of each stream.
+    _given: list[Sequence[Event] | None] = field(default_factory=list)
+    _ready: threading.Event = field(default_factory=threading.Event)
 
-    def put(self, event: Event | None) -> None:
-        """Give it an event; one that reads too slowly is ended and resumes by itself."""
-        try:
-            self.queue.put_nowait(event)
-        except Full:
-            self.closed = True
+    def put(self, events: Sequence[Event]) -> None:
+        """Give it events; none: some were missed. Who reads too slowly is cut off and resumes."""
+        self._waiting += len(events)
+        if self._waiting <= _WAITING_AT_MOST:
+            self._give(events)
+        elif not self.closed:
+            self.close()
+            self.cut()
+
+    def take(self, within_s: float) -> Sequence[Event] | None:
+        """Answer what was put first, None where it was closed; raises Empty after a while."""
+        if not self._given:
+            self._ready.clear()
+            # What was given since the first look is there, or wakes us.
+            if not self._given:
+                self._ready.wait(within_s)
+            if not self._given:
+                raise Empty
+        events = self._given.pop(0)
+        self._waiting -= len(events or ())
+        return events
+
+    def close(self) -> None:
+        """End it, and wake it up for that."""
+        self.closed = True
+        self._give(None)
+
+    def _give(self, events: Sequence[Event] | None) -> None:
+        self._given.append(events)
+        self._ready.set()
+
+
+@dataclass(eq=False, slots=True)
+class _Feed:
+    listeners: set[Listener] = field(default_factory=set)
+    tended_at: float = float("-inf")
 
 
 class Hub:
     """The listeners of this process, by tenant."""
 
     def __init__(self) -> None:
-        self._listeners: dict[UUID, set[Listener]] = {}
+        self.closing = False
+        self._feeds: dict[str, _Feed] = {}
+        self._streams_of: Counter[UUID] = Counter()
         self._lock = threading.Lock()
-        self._subscriber: threading.Thread | None = None
-        self._hearing = threading.Event()
+        self._started = False
+        self._epoch: str | None = None
+        self._heard: SimpleQueue[tuple[str, Event]] = SimpleQueue()
 
-    def open(self, tenant_id: UUID) -> Listener:
+    def open(self, tenant_id: UUID, user_id: UUID, cut: Callable[[], object]) -> Listener:
         """Answer a listener that hears the tenant's events until it is forgotten.
 
-        Where Valkey is slow to answer, those of the first moments may be missed.
+        Raises ThrottledError, code `too_many_streams`, at the limit of the process or of the
+        user, UnavailableError where the process is stopping.
         """
-        listener = Listener()
+        listener = Listener(tenant_id, user_id, cut)
         with self._lock:
-            self._listeners.setdefault(tenant_id, set()).add(listener)
-            if self._subscriber is None:
-                self._subscriber = threading.Thread(target=self._hear, name="hub", daemon=True)
-                self._subscriber.start()
-        self._hearing.wait(_HEARING_WITHIN_S)
+            self._refuse_excess(user_id)
+            self._streams_of[user_id] += 1
+            self._feeds.setdefault(tenant_id.hex, _Feed()).listeners.add(listener)
+            if not self._started:
+                self._started = True
+                for work in (self._hear, self._hand_out, self._tend):
+                    threading.Thread(target=work, name=f"hub{work.__name__}", daemon=True).start()
         return listener
 
-    def forget(self, tenant_id: UUID, listener: Listener) -> None:
+    def forget(self, listener: Listener) -> None:
         """Give a listener nothing more; one that was forgotten already stays so."""
         with self._lock:
-            remaining = self._listeners.get(tenant_id, set())
-            remaining.discard(listener)
-            if not remaining:
-                self._listeners.pop(tenant_id, None)
+            feed = self._feeds.get(listener.tenant_id.hex)
+            if feed is None or listener not in feed.listeners:
+                return
+            feed.listeners.remove(listener)
+            if not feed.listeners:
+                del self._feeds[listener.tenant_id.hex]
+            self._streams_of[listener.user_id] -= 1
+            if not self._streams_of[listener.user_id]:
+                del self._streams_of[listener.user_id]
 
     def close(self) -> None:
-        """End every stream."""
-        for listeners in list(self._listeners.values()):
-            for listener in list(listeners):
-                listener.closed = True
-                listener.put(None)
+        """End every stream, and open no more."""
+        self.closing = True
+        for listener in self._all():
+            listener.close()
+
+    def _refuse_excess(self, user_id: UUID) -> None:
+        if self.closing:
+            raise UnavailableError("This process is stopping; another one listens.")
+        settings = get_settings()
+        full = self._streams_of.total() >= settings.event_streams_per_process
+        if full or self._streams_of[user_id] >= settings.event_streams_per_user:
+            raise ThrottledError(
+                "The server has as many event streams open as it takes. Try again in a moment."
+                if full
+                else "You have as many event streams open as one user may. Close one, or share "
+                "one among your windows.",
+                code="too_many_streams",
+                retry_after_s=_FULL_AGAIN_AFTER_S,
+            )
+
+    def _all(self) -> list[Listener]:
+        with self._lock:
+            return [one for feed in self._feeds.values() for one in feed.listeners]
+
+    def _look_anew(self) -> None:
+        """Let every stream look for what it missed: nothing was heard for a while."""
+        for listener in self._all():
+            listener.put(())
 
     def _hear(self) -> None:
-        """Hear events for ever; after a break, listeners begin anew, for some were missed."""
+        """Hear events for ever; after a break each stream looks for what it missed."""
+        broken = False
         while True:
             try:
-                for tenant_id, event in hear_announcements(self._hearing.set):
-                    for listener in list(self._listeners.get(tenant_id, ())):
-                        listener.put(event)
+                for whose, payload in hear_announcements(self._look_anew):
+                    broken = False
+                    self._take_in(whose, payload)
             except UnavailableError as error:
-                if self._hearing.is_set():  # once for each break, however long it lasts
+                if not broken:  # once for each break, however long it lasts
                     log.warning("events_interrupted", detail=error.detail)
-            self._hearing.clear()
-            self.close()
+                broken = True
             time.sleep(_AGAIN_AFTER_S)
+
+    def _take_in(self, whose: str, payload: bytes) -> None:
+        if whose == EPOCH_KEY:
+            self._note(payload.decode())
+        elif whose in self._feeds:
+            event = parse_announcement(payload)
+            self._note(event.position.epoch)
+            self._heard.put((whose, event))
+
+    def _note(self, epoch: str) -> None:
+        """Let every stream begin anew where Valkey has forgotten what it was told."""
+        before, self._epoch = self._epoch, epoch
+        if before not in {None, epoch}:
+            self._look_anew()
+
+    def _hand_out(self) -> None:
+        """Give what was heard to those it is for; what is heard meanwhile goes out together."""
+        while True:
+            heard: dict[str, list[Event]] = {}
+            whose, event = self._heard.get()
+            with suppress(Empty):
+                while True:
+                    heard.setdefault(whose, []).append(event)
+                    whose, event = self._heard.get_nowait()
+            for tenant, events in heard.items():
+                feed = self._feeds.get(tenant)
+                for nth, listener in enumerate(tuple(feed.listeners) if feed else ()):
+                    listener.put(events)
+                    if nth % _AT_ONCE == _AT_ONCE - 1:
+                        time.sleep(_BREATH_S)
+
+    def _tend(self) -> None:
+        """Look for lost events of every tenant that somebody here listens to."""
+        while True:
+            time.sleep(_LOOK_EVERY_S)
+            with suppress(NeozorkError, RedisError):
+                for tenant, feed in tuple(self._feeds.items()):
+                    if time.monotonic() - feed.tended_at >= TEND_EVERY_S:
+                        self._note(tend(UUID(tenant)).epoch)
+                        feed.tended_at = time.monotonic()
 
 
 HUB = Hub()

@@ -10,6 +10,7 @@ from core.jobs import control, dead_letters
 from core.jobs.control import JobFilter
 from core.jobs.dead_letters import MOST_AT_ONCE
 from core.jobs.models import STATUSES
+from core.jobs.tending import announce_moved
 from core.tenancy.session import open_session
 from web.api.fields import PageArguments, PageOf, page_document
 from web.api.reading import Blueprint
@@ -148,6 +149,8 @@ class RetryFailed(MethodView):
         """Queue failed jobs again, the oldest first; all of them where nothing is chosen."""
         with open_session(tenant_id()) as session:
             ids = dead_letters.retry_failed(session, JobFilter(**asked))
+            moved = control.jobs_by_id(session, ids)
+        announce_moved(moved)
         return {"ids": ids, "count": len(ids)}
 
 
@@ -162,4 +165,6 @@ class DiscardFailed(MethodView):
         """Let failed jobs go, the oldest first; all of them where nothing is chosen."""
         with open_session(tenant_id()) as session:
             ids = dead_letters.discard_failed(session, JobFilter(**asked))
+            moved = control.jobs_by_id(session, ids)
+        announce_moved(moved)
         return {"ids": ids, "count": len(ids)}

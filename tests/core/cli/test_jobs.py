@@ -8,6 +8,7 @@ from core.cli import main
 from core.errors import NeozorkError
 from core.jobs import claims
 from core.jobs.control import get_job
+from core.jobs.events import events_since, position_of
 from core.jobs.kinds import RUN_BACKTEST
 from core.jobs.pauses import paused_queues
 from core.jobs.submit import submit_job
@@ -62,7 +63,10 @@ def test_jobs_of_all_firms_are_listed_and_one_is_shown_whole() -> None:
 def test_failed_jobs_are_tried_again_or_let_go_by_id_or_by_what_they_share() -> None:
     tenant = a_tenant()
     first, second, third = a_failed_job(tenant), a_failed_job(tenant), a_failed_job(tenant, "other")
+    seen = position_of(tenant)
     assert run("retry", str(first)).stdout == "1 jobs queued again\n"
+    (told,) = events_since(tenant, seen) or []
+    assert json.loads(told.data)["status"] == "queued"
     assert run("discard", "--error-code", "other", "--from", "2020-01-01").exit_code == 0
     assert (status(first), status(second), status(third)) == ("queued", "failed", "cancelled")
     assert run("discard", "--all").stdout == "1 jobs discarded\n"

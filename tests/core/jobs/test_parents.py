@@ -11,7 +11,7 @@ from core.jobs import claims
 from core.jobs.control import JobFilter, cancel_job, list_jobs, unfinished_jobs
 from core.jobs.dead_letters import discard_job, retry_failed, retry_job
 from core.jobs.dispatch import reap
-from core.jobs.events import events_since, newest_number
+from core.jobs.events import events_since, position_of
 from core.jobs.kinds import IMPORT_BARS, RUN_BACKTEST
 from core.jobs.models import Job
 from core.jobs.parents import cancel_orphans
@@ -236,7 +236,7 @@ def test_lists_and_snapshots_show_the_parent_and_its_parts_when_asked() -> None:
 def test_listeners_hear_of_the_parent_alone() -> None:
     tenant = a_tenant()
     parent = a_parent(tenant, 2)
-    began = newest_number(tenant)
+    began = position_of(tenant)
     for part in parts_of(tenant, parent):
         taken = claimed(tenant, part)
         with claims.finishing(taken):

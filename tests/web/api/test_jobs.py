@@ -1,9 +1,11 @@
+import json
 from typing import Any
 from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
 
+from core.jobs.events import Position, events_since, position_of
 from tests.builders import a_client, a_tenant, do_jobs, upload_form
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -116,6 +118,11 @@ def test_a_failed_job_is_let_go_and_keeps_its_error(tenant: UUID, client: FlaskC
     assert (waiting.status_code, waiting.json["code"]) == (409, "job_not_failed")
 
 
+def announced(tenant: UUID, seen: Position) -> set[tuple[str, str]]:
+    told = [json.loads(event.data) for event in events_since(tenant, seen) or []]
+    return {(job["id"], job["status"]) for job in told}
+
+
 def test_failed_jobs_are_found_by_their_error_and_moved_together(
     tenant: UUID, client: FlaskClient
 ) -> None:
@@ -125,11 +132,15 @@ def test_failed_jobs_are_found_by_their_error_and_moved_together(
     found = client.get(JOBS, query_string={"status": "failed", **asked}).json
     assert {job["id"] for job in found["items"]} == jobs
     assert client.get(JOBS, query_string={"error_code": "another"}).json["items"] == []
+    seen = position_of(tenant)
     again = client.post(f"{JOBS}retry", json=asked).json
     assert (set(again["ids"]), again["count"]) == (jobs, 2)
+    assert announced(tenant, seen) == {(job, "queued") for job in jobs}
     do_jobs(tenant)
+    seen = position_of(tenant)
     gone = client.post(f"{JOBS}discard", json={"ids": [min(jobs)]}).json
     assert gone == {"ids": [min(jobs)], "count": 1}
+    assert announced(tenant, seen) == {(min(jobs), "cancelled")}
     assert client.post(f"{JOBS}discard", json={}).json["ids"] == [max(jobs)]
 
 
