@@ -38,7 +38,7 @@ def test_a_woken_worker_writes_nothing(stage: Stage, point: str) -> None:
 
 
 def test_without_the_fence_the_woken_worker_doubles_the_effect(stage: Stage) -> None:
-    job = overtaken_and_woken(stage, "claim.after_commit", FENCE="off")
+    job = overtaken_and_woken(stage, "claim.after_commit", CONTROL="no fence")
     assert stage.effects(job) == 2
 
 
