@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import fail_points
 import fault_kinds
+import wrong_clock
 
 from core.jobs import claims, dispatch, picks, running, turns
 from core.tenancy import session
@@ -21,8 +22,6 @@ def lay_over() -> None:
         _set_times(_SHORT)
     fault_kinds.register()
     if "CLOCK_AHEAD_S" in os.environ or "CLOCK_SET_BY_S" in os.environ:
-        import wrong_clock
-
         wrong_clock.install()
     if os.environ.get("FAULT") or os.environ.get("FAULTS_ARMED"):
         fail_points.install()
