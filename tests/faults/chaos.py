@@ -10,6 +10,8 @@ from pathlib import Path
 from tests.faults.schedule import Report, Run
 from tests.faults.world import open_world
 
+_SHOWN = 20
+
 
 def main() -> int:
     """Play the seeds; 1 where a law was broken."""
@@ -35,7 +37,7 @@ def main() -> int:
             print_table(report, time.monotonic() - began)
             if report.ledger.breaches:
                 print(f"BROKEN by seed {seed}; replay it by: {replay}")
-                print(*dict.fromkeys(report.ledger.breaches), sep="\n")
+                print(*list(dict.fromkeys(report.ledger.breaches))[:_SHOWN], sep="\n")
                 return 1
     return 0
 

@@ -74,6 +74,19 @@ def slowest_wait_s(rows: Rows, jobs: Collection[UUID], since: object) -> float:
     return float(seconds)
 
 
+def slowest_start_s(rows: Rows, jobs: Collection[UUID], since: object) -> float:
+    """Answer how long after a moment the last of some jobs was claimed; inf before it is."""
+    ((claimed, seconds),) = rows(
+        "SELECT count(DISTINCT job), extract(epoch FROM max(at) - %s)::float8"
+        " FROM (SELECT job, min(at) AS at FROM faults.claims"
+        " WHERE job = ANY(%s) AND at > %s GROUP BY job) AS first",
+        since,
+        list(jobs),
+        since,
+    )
+    return float(seconds or 0) if claimed == len(jobs) else float("inf")
+
+
 def slowest_rescue_s(rows: Rows, since: object) -> float:
     """Answer the longest time from a death to the next claim of what was running then."""
     ((seconds,),) = rows(
