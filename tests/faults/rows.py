@@ -1,8 +1,8 @@
 """The rows of the matrix: each harms one thing at a time and place that chance chooses."""
 
-import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
@@ -18,6 +18,7 @@ from tests.faults.world import GROUPS, SERVERS, World, listens, send
 
 KILL, TERM, STOP, CONT = signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP, signal.SIGCONT
 HOUR_S = 3_600
+_PAGE = 4_096
 _MESSAGES = "jobs:messages:"
 
 
@@ -251,11 +252,12 @@ def _disk_full(scene: Scene) -> str:
     if not scene.world.small_disk:
         return "not here: no disk of its own can be mounted"
     ballast = scene.world.disk / "ballast"
-    space = os.statvfs(scene.world.disk)
+    scene.wait()
     scene.world.mends_servers = False
     try:
-        with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, space.f_bavail * space.f_bsize)
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(_PAGE << 6))
         scene.wait(1.0, 3.0)
     finally:
         ballast.unlink(missing_ok=True)

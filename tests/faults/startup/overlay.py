@@ -33,6 +33,7 @@ def lay_over() -> None:
 _SHORT = {
     (claims, "LEASE"): timedelta(seconds=1.5),
     (claims, "_FIRST_BACK_OFF_S"): 0.1,
+    (claims, "_ABSENT_FOR_S"): 0.5,
     (running, "RENEW_EVERY_S"): 0.4,
     (dispatch, "DEADLINE"): timedelta(seconds=0.5),
     (dispatch, "LONGEST_DEADLINE"): timedelta(seconds=1),
