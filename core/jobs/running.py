@@ -143,9 +143,7 @@ def _run(function: Callable[[RunningJob], None], job: RunningJob) -> str:
     return "succeeded"
 
 
-def _record(
-    job: RunningJob, problem: dict[str, Any], *, again: bool, absence: bool = False
-) -> str:
+def _record(job: RunningJob, problem: dict[str, Any], *, again: bool, absence: bool = False) -> str:
     # Where the database is away, the lease runs out and the dispatcher counts the failure.
     with suppress(FenceLostError, UnavailableError):
         status = claims.fail(job.claim, problem, again=again, absence=absence)

@@ -9,7 +9,6 @@ arrive takes the file, whose text is the action, and leaves its pid in the file 
 
 import os
 import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,7 +67,7 @@ def _take(folder: Path, point: str) -> None:
 
 def _act(action: str) -> None:
     # To this very thread: sent to the process, another may take it, and this one runs on.
-    signal.pthread_kill(threading.get_ident(), ACTIONS[action])
+    signal.raise_signal(ACTIONS[action])
 
 
 def install() -> None:

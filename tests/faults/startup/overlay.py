@@ -12,7 +12,7 @@ import fault_kinds
 import wrong_clock
 
 from core.jobs import claims, dispatch, picks, running, turns
-from core.tenancy import session
+from core.tenancy import engine, session
 
 
 def lay_over() -> None:
@@ -38,6 +38,7 @@ _SHORT = {
     (dispatch, "DEADLINE"): timedelta(seconds=0.5),
     (dispatch, "LONGEST_DEADLINE"): timedelta(seconds=1),
     (picks, "UNITS_FORGOTTEN_AFTER"): timedelta(minutes=5),
+    (engine, "ANSWERS_WITHIN_S"): 3.0,
     (session, "IDLE_IN_TRANSACTION_MS"): 1_500,
     (running, "FINISH_WITHIN_S"): float(os.environ.get("FINISH_WITHIN_S", "8")),
 }
