@@ -7,6 +7,7 @@ from uuid import UUID
 from tests.faults.load import Ledger
 
 Rows = Callable[..., list[tuple[Any, ...]]]
+FLUSH_MADE_GOOD_WITHIN_S = 2.0
 UNFINISHED = "('queued', 'dispatched', 'running', 'waiting')"
 
 
@@ -85,6 +86,13 @@ def slowest_start_s(rows: Rows, jobs: Collection[UUID], since: object) -> float:
         since,
     )
     return float(seconds or 0) if claimed == len(jobs) else float("inf")
+
+
+def late_after_flush(rows: Rows, jobs: Collection[UUID], since: object) -> list[str]:
+    """Tell of a flush that took long to be made good."""
+    seconds = slowest_start_s(rows, jobs, since)
+    late = seconds > FLUSH_MADE_GOOD_WITHIN_S
+    return [f"late: a flush was made good after {seconds:.1f} s"] if late else []
 
 
 def slowest_rescue_s(rows: Rows, since: object) -> float:

@@ -18,6 +18,7 @@ from core.tenancy.roles import tenant_role
 from core.tenancy.session import open_session
 from tests.builders import a_client, a_strategy, a_tenant, a_token, some_data
 from tests.faults.startup.fault_kinds import DEAF, EFFECT, QUIET
+from tests.faults.witnesses import results_of
 from tests.faults.world import World
 
 PROBLEM = "application/problem+json"
@@ -143,7 +144,7 @@ class _Customer:
             "costs": {"commission_bps": 10},
         }
         self.chance = Random(load.chance.random())
-        load.world.witness_results(tenant_role(self.tenant))
+        load.world.run(results_of(tenant_role(self.tenant)))
         imported = "SELECT 1 FROM neozork.jobs WHERE tenant_id = %s AND status = 'succeeded'"
         load.world.until(lambda: load.world.rows(imported, self.tenant), "the bars to be imported")
 

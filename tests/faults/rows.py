@@ -77,8 +77,8 @@ def _ends(what: str, number: signal.Signals) -> Row:
 
 
 for _what in ("web", "web.child", "worker", "worker.child", "dispatcher", "scheduler"):
-    ROWS[f"kill {_what}"] = _ends(_what, KILL)
-    ROWS[f"term {_what}"] = _ends(_what, TERM)
+    ROWS[f"kill: {_what}"] = _ends(_what, KILL)
+    ROWS[f"term: {_what}"] = _ends(_what, TERM)
 
 
 def _killed_at(point: str) -> Row:
@@ -93,10 +93,10 @@ def _killed_at(point: str) -> Row:
 
 
 for _point in POINTS:
-    ROWS[f"kill at {_point}"] = _killed_at(_point)
+    ROWS[f"kill at: {_point}"] = _killed_at(_point)
 
 
-@row("stop at a fail point beyond the lease")
+@row("stop at: a fail point, beyond the lease")
 def _stopped_at(scene: Scene) -> str:
     point = scene.chance.choice([p for p in POINTS if not p.startswith("submit")])
     scene.world.arm(point, "stop")
@@ -119,7 +119,7 @@ def _stopped(what: str) -> Row:
 
 
 for _what in ("web.child", "worker", "worker.child", "dispatcher", "scheduler"):
-    ROWS[f"stop {_what} beyond the lease"] = _stopped(_what)
+    ROWS[f"stop: {_what} beyond the lease"] = _stopped(_what)
 
 
 @row("out of memory: the kernel kills a unit at work")
@@ -142,7 +142,7 @@ def _greedy(scene: Scene) -> str:
 # --- Valkey ---------------------------------------------------------------------------------
 
 
-@row("valkey flushed while messages wait")
+@row("valkey flushed: while messages wait")
 def _flushed(scene: Scene) -> str:
     supervisor = scene.world.pid("worker")
     units = children_of(supervisor)
@@ -164,7 +164,7 @@ def _flushed(scene: Scene) -> str:
 _DISPATCHED = "SELECT id FROM neozork.jobs WHERE status = 'dispatched' AND queue = 'money'"
 
 
-@row("valkey killed and started again empty")
+@row("valkey killed: started again empty")
 def _valkey_killed(scene: Scene) -> str:
     scene.wait()
     world = scene.world
@@ -179,7 +179,7 @@ def _valkey_killed(scene: Scene) -> str:
     return "empty"
 
 
-@row("valkey full")
+@row("valkey full: noeviction")
 def _valkey_full(scene: Scene) -> str:
     scene.wait()
     get_valkey().config_set("maxmemory", 1)
@@ -191,7 +191,7 @@ def _valkey_full(scene: Scene) -> str:
 # --- Postgres -------------------------------------------------------------------------------
 
 
-@row("postgres restarted at once")
+@row("postgres restarted: at once")
 def _restarted(scene: Scene) -> str:
     scene.wait()
     world = scene.world
@@ -209,7 +209,7 @@ def _restarted(scene: Scene) -> str:
     return "pg_ctl stop -m immediate, start"
 
 
-@row("backends terminated at COMMIT")
+@row("postgres terminated: backends at COMMIT")
 def _terminated(scene: Scene) -> str:
     """Hold commits up by a standby that is not there, and end who waits: its commit stands."""
     scene.wait()
@@ -235,7 +235,7 @@ def _wait_for_standby(scene: Scene, name: str) -> None:
     scene.world.run("SELECT pg_reload_conf()")
 
 
-@row("answers to COMMIT lost")
+@row("postgres unheard: answers to COMMIT lost")
 def _cut(scene: Scene) -> str:
     group = scene.chance.choice(GROUPS)
     proxy = scene.world.proxies[f"{group}.postgres"]
@@ -247,7 +247,7 @@ def _cut(scene: Scene) -> str:
     return f"{proxy.cut - before} of {group}"
 
 
-@row("disk full")
+@row("postgres full: no space on its disk")
 def _disk_full(scene: Scene) -> str:
     if not scene.world.small_disk:
         return "not here: no disk of its own can be mounted"
@@ -276,7 +276,7 @@ def _network(name: str, harm: Callable[[Scene, str], str]) -> None:
             said = harm(scene, f"{group}.{server}")
             return f"{group}.{server} {said}"
 
-        ROWS[f"{name} network to {server}"] = run
+        ROWS[f"{name} network: to {server}"] = run
 
 
 def _slow(scene: Scene, proxy: str) -> str:
@@ -330,11 +330,11 @@ def _moved_clock(ahead_s: int) -> Row:
     return run
 
 
-ROWS["clock an hour ahead"] = _moved_clock(HOUR_S)
-ROWS["clock an hour behind"] = _moved_clock(-HOUR_S)
+ROWS["clock: an hour ahead"] = _moved_clock(HOUR_S)
+ROWS["clock: an hour behind"] = _moved_clock(-HOUR_S)
 
 
-@row("messages doubled and in reverse")
+@row("messages: doubled and in reverse")
 def _disorder(scene: Scene) -> str:
     jobs = scene.load.promised(EFFECT, 10)
     rows = scene.world.rows("SELECT id, tenant_id FROM neozork.jobs WHERE id = ANY(%s)", jobs)
@@ -347,7 +347,7 @@ def _disorder(scene: Scene) -> str:
     return f"{len(messages)} three times"
 
 
-@row("a new release in the midst of jobs")
+@row("release: in the midst of jobs")
 def _deploy(scene: Scene) -> str:
     world = scene.world
     world.release = str(int(world.release) + 1)

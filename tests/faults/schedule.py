@@ -14,11 +14,15 @@ from tests.faults.rows import ROWS, Scene
 from tests.faults.world import World
 
 RESCUED_WITHIN_S = 15.0
-FLUSH_MADE_GOOD_WITHIN_S = 2.0
 NEIGHBOUR_WAITS_AT_MOST_S = 5.0
 _SETTLES_WITHIN_S = 90.0
 # These harm nothing that a neighbour needs who has workers of its own.
-_SPARES = ("kill w", "term w", "stop w", "kill at submit", "kill at claim", "kill at finish", "out")
+_OTHERS = ("web", "worker", "scheduler")
+SPARING = (
+    *(f"{harm}: {other}" for harm in ("kill", "term", "stop") for other in _OTHERS),
+    *(f"kill at: {operation}" for operation in ("submit", "claim", "finish")),
+    "out of memory",
+)
 
 
 @dataclass(slots=True)
@@ -114,8 +118,8 @@ class Run:
             self._hold(rescue_s, RESCUED_WITHIN_S, "a dead worker's job waited")
         if scene.flush_s is not None:
             report.flush_s = max(report.flush_s, scene.flush_s)
-            self._hold(scene.flush_s, FLUSH_MADE_GOOD_WITHIN_S, "a flush was made good after")
-        if name.startswith(_SPARES):
+            self._hold(scene.flush_s, laws.FLUSH_MADE_GOOD_WITHIN_S, "a flush was made good after")
+        if name.startswith(SPARING):
             neighbours = list(report.ledger.quiet)
             waited_s = laws.slowest_wait_s(rows, neighbours, since)
             report.neighbour_s = max(report.neighbour_s, waited_s)

@@ -121,3 +121,22 @@ def stopped(process: "subprocess.Popen[bytes]") -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGCONT)
+
+
+def overtaken_and_woken(stage: Stage, point: str, **more: str) -> UUID:
+    """Stop a unit at a point, let another do its job, wake it, and wait until it is past it."""
+    dispatcher = stage.dispatcher()
+    paused = stage.unit(fault=f"{point}:stop", **more)
+    (job,) = stage.submit()
+    stage.until_spent()
+    until(lambda: state_of(paused.pid) == "T", "the unit to stand still")
+    other = stage.unit()
+    until(lambda: stage.effects(job) == 1, "the other unit to do the job")
+    # The woken one takes the next job when it has done with the first, or dies of its loss.
+    with stopped(other), stopped(dispatcher):
+        paused.send_signal(signal.SIGCONT)
+    with stopped(other):
+        next_job = stage.submit()
+        until(lambda: stage.effects(*next_job) or paused.poll() is not None, "the woken unit")
+    stage.until_all_succeeded()
+    return job

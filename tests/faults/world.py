@@ -32,7 +32,7 @@ from core.storage.installed import installed_store
 from core.tenancy.engine import app_engine, engine_for
 from core.valkey import get_valkey
 from tests.faults.stage import ROOT, STARTUP
-from tests.faults.startup.fault_kinds import TABLES
+from tests.faults.witnesses import WITNESSES
 from tests.peers.tcp_proxy import TcpProxy
 
 GROUPS = ("web", "worker", "center")
@@ -48,23 +48,6 @@ _COMMANDS = {
 }
 _WAIT_S = 90.0
 _CACHED = (get_settings, get_valkey, engine_for, installed_store)
-# What a job did is written down by the database itself, in the transaction that did it.
-_WITNESSES = """
-    CREATE TABLE faults.claims (job uuid NOT NULL, attempt int NOT NULL, at timestamptz NOT NULL);
-    CREATE INDEX ON faults.claims (job);
-    CREATE INDEX ON faults.effects (job);
-    CREATE FUNCTION faults.note_claim() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS
-    $$ BEGIN
-        INSERT INTO faults.claims VALUES (NEW.id, NEW.attempt, clock_timestamp()); RETURN NULL;
-    END $$;
-    CREATE TRIGGER note_claim AFTER UPDATE ON neozork.jobs FOR EACH ROW
-        WHEN (NEW.attempt > OLD.attempt AND NEW.status = 'running')
-        EXECUTE FUNCTION faults.note_claim();
-    CREATE FUNCTION faults.note_result() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS
-    $$ BEGIN
-        INSERT INTO faults.effects VALUES (NEW.job_id, 0, pg_backend_pid()); RETURN NULL;
-    END $$;
-"""
 
 
 class World:
@@ -219,20 +202,12 @@ class World:
         self.front = ends.enter_context(TcpProxy(("127.0.0.1", 1)))
         ends.enter_context(self._as_environment())
         subprocess.run([sys.executable, "-m", "migrations.run"], check=True, cwd=ROOT)
-        self.run(TABLES)
-        self.run(_WITNESSES)
+        self.run(WITNESSES)
         ends.callback(self.supervisor.stop_all)
         for name in _COMMANDS:
             self.start(name)
         self.show(self.program("web"))
         self.until(self.is_ready, "the API to be ready")
-
-    def witness_results(self, tenant: str) -> None:
-        """Have the database count each result that a tenant's backtests get."""
-        self.run(
-            f"CREATE TRIGGER note_result AFTER UPDATE ON {tenant}.backtests FOR EACH ROW"
-            " WHEN (NEW.result_id IS NOT NULL) EXECUTE FUNCTION faults.note_result()"
-        )
 
     def _mount(self, ends: ExitStack) -> None:
         """Give Postgres a small disk of its own, where the machine lets us."""

@@ -33,13 +33,6 @@ DEAF = _kind("deaf")
 QUIET = _kind("quiet", queue=QUIET_QUEUE, function="effect")
 GREEDY = _kind("greedy")
 ALL = (EFFECT, DEAF, QUIET, GREEDY)
-TABLES = """
-    CREATE SCHEMA faults;
-    CREATE TABLE faults.starts (job uuid NOT NULL, attempt int NOT NULL, pid int NOT NULL);
-    CREATE TABLE faults.effects (LIKE faults.starts);
-    GRANT USAGE ON SCHEMA faults TO neozork_tenant;
-    GRANT INSERT ON ALL TABLES IN SCHEMA faults TO neozork_tenant;
-"""
 _START = text("INSERT INTO faults.starts VALUES (:job, :attempt, :pid)")
 _EFFECT = text("INSERT INTO faults.effects VALUES (:job, :attempt, :pid)")
 

@@ -35,7 +35,7 @@ _SHORT = {
     (claims, "_FIRST_BACK_OFF_S"): 0.1,
     (claims, "_ABSENT_FOR_S"): 0.5,
     (running, "RENEW_EVERY_S"): 0.4,
-    (dispatch, "DEADLINE"): timedelta(seconds=0.5),
+    (dispatch, "DEADLINE"): timedelta(seconds=float(os.environ.get("DEADLINE_S", "0.5"))),
     (dispatch, "LONGEST_DEADLINE"): timedelta(seconds=1),
     (picks, "UNITS_FORGOTTEN_AFTER"): timedelta(minutes=5),
     (engine, "ANSWERS_WITHIN_S"): 3.0,
