@@ -53,6 +53,16 @@ def repeated(rows: Rows, tenant: UUID, schema: str, ledger: Ledger) -> list[str]
     return [] if right else [f"doubled: {asked} keys, {taken} answered, made {made} backtests"]
 
 
+def strayed(rows: Rows, tenant: UUID, schema: str) -> list[str]:
+    """Tell of a tenant's backtests whose job is not its own."""
+    found = rows(
+        f"SELECT b.id, j.tenant_id FROM {schema}.backtests b LEFT JOIN neozork.jobs j"
+        " ON j.id = b.job_id WHERE j.tenant_id IS DISTINCT FROM %s",
+        tenant,
+    )
+    return [f"strayed: {row}" for row in found]
+
+
 def disturbed(rows: Rows, jobs: Collection[UUID], since: object) -> list[str]:
     """Tell of a neighbour's jobs that a fault of others cost an attempt."""
     found = rows(

@@ -5,9 +5,10 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
+from types import MappingProxyType
 from typing import Any, Self
 from uuid import UUID, uuid4
 
@@ -161,36 +162,43 @@ class _Customer:
         if self.chance.random() < 0.2:
             again = self._post(key)
             if again is not None and again != made:
-                self.load.ledger.breaches.append(f"one key was answered {made} and {again}")
+                self.load.ledger.breaches.append(f"doubled: {made} and {again} to one key")
+        else:
+            self._until_answered("GET", f"/api/v1/jobs/{made['job_id']}")
 
     def _post(self, key: str) -> dict[str, Any] | None:
+        return self._until_answered(
+            "POST", "/api/v1/trading/backtesting/", json.dumps(self.body), {"Idempotency-Key": key}
+        )
+
+    def _until_answered(self, *request: Any) -> dict[str, Any] | None:
         """Ask until it is answered; None where the run ends first."""
         while True:
             try:
-                status, headers, body = self._ask(key)
+                status, headers, body = self._ask(*request)
             except (OSError, http.client.HTTPException, json.JSONDecodeError):
                 self.load.ledger.answers["none"] += 1
                 wait_s = 0.2
             else:
                 self.load.ledger.judge(status, headers, body)
-                if status == 202:
+                if 200 <= status < 300:
                     return body
                 wait_s = 0.2 * self.chance.random()
             if self.load.stop.wait(wait_s):
                 return None
 
-    def _ask(self, key: str) -> tuple[int, "http.client.HTTPMessage", dict[str, Any]]:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: str | None = None,
+        more: Mapping[str, str] = MappingProxyType({}),
+    ) -> tuple[int, "http.client.HTTPMessage", dict[str, Any]]:
         port = self.load.world.front.port
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWERS_WITHIN_S)
-        headers = {
-            "Authorization": f"Bearer {self.token}",
-            "Content-Type": "application/json",
-            "Idempotency-Key": key,
-        }
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         try:
-            connection.request(
-                "POST", "/api/v1/trading/backtesting/", json.dumps(self.body), headers
-            )
+            connection.request(method, path, body, {**headers, **more})
             answer = connection.getresponse()
             return answer.status, answer.headers, json.loads(answer.read())
         finally:

@@ -10,7 +10,8 @@ from core.jobs.kinds import RECONCILE_TURNS
 from core.tenancy.roles import tenant_role
 from tests.faults import laws
 from tests.faults.load import Ledger, Load
-from tests.faults.rows import ROWS, Scene
+from tests.faults.rows.matrix import ROWS
+from tests.faults.rows.scene import Scene
 from tests.faults.world import World
 
 RESCUED_WITHIN_S = 15.0
@@ -142,6 +143,7 @@ class Run:
             for customer in load.customers:
                 schema = tenant_role(customer.tenant)
                 ledger.breaches += laws.repeated(rows, customer.tenant, schema, ledger)
+                ledger.breaches += laws.strayed(rows, customer.tenant, schema)
 
 
 _ENDED = "SELECT id FROM neozork.jobs WHERE id = ANY(%s) AND finished_at IS NOT NULL"

@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from tests.faults.rows import ROWS
+from tests.faults.rows.matrix import ROWS
 from tests.faults.schedule import schedule
 from tests.faults.stage import ROOT
 
