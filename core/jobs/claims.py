@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import (
     ColumnElement,
     Double,
     Update,
+    and_,
     bindparam,
     case,
     cast,
@@ -71,9 +72,10 @@ class Claim:
 def claim(tenant_id: UUID, job_id: UUID) -> Claim | None:
     """Take a job that waits, with a new attempt and a lease; None where there is none to take.
 
-    A message may come twice, late, or before the row says `dispatched`: all are the same.
+    A message may come twice, late, or before the row says `dispatched`: all are the same. The
+    claim itself may be sent twice, where its connection dies: it is one attempt.
     """
-    rows = run_as(tenant_id, _CLAIM, {"claimed": job_id, "lease": LEASE})
+    rows = run_as(tenant_id, _CLAIM, {"claimed": job_id, "lease": LEASE, "claimed_as": uuid4()})
     if not rows:
         return None
     taken = Claim(job_id, tenant_id, *rows[0])
@@ -210,11 +212,15 @@ _ROW = (
 )
 # Durable at its commit: forgotten in a crash, its attempt's number would be given out again, and
 # two workers would pass one fence.
+_HELD = and_(Job.status == "running", Job.claimed_as == bindparam("claimed_as"))
 _CLAIM = (
-    _ROW.where(or_(*(Job.status == status for status in WAITING)), Job.not_before <= _NOW)
+    _ROW.where(
+        or_(and_(or_(*(Job.status == status for status in WAITING)), Job.not_before <= _NOW), _HELD)
+    )
     .values(
         status="running",
-        attempt=Job.attempt + 1,
+        attempt=case((_HELD, Job.attempt), else_=Job.attempt + 1),
+        claimed_as=bindparam("claimed_as"),
         lease_until=_NOW + bindparam("lease"),
         deadline_at=None,
         started_at=_NOW,

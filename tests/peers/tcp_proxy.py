@@ -29,6 +29,7 @@ class Direction:
     late_by_s: float = 0.0
     bytes_per_s: float | None = None
     swallows: bool = False
+    swallowed: int = 0
 
 
 class TcpProxy:
@@ -38,7 +39,7 @@ class TcpProxy:
         self.upstream = upstream
         self.sent = Direction()
         self.answered = Direction()
-        self.cuts_after_commit = False
+        self.commits_to_cut = 0
         self.refuses = False
         self.cut = 0
         self.port = 0
@@ -69,7 +70,7 @@ class TcpProxy:
         else:
             for way in (self.sent, self.answered):
                 way.late_by_s, way.bytes_per_s = 0.0, None
-        self.cuts_after_commit = self.refuses = False
+        self.commits_to_cut, self.refuses = 0, False
 
     def _in_loop(self, start: Callable[[], "asyncio.Future[T]"]) -> T:
         async def run() -> T:
@@ -125,6 +126,7 @@ class TcpProxy:
         with suppress(OSError):
             while data := await source.read(_CHUNK):
                 if way.swallows:
+                    way.swallowed += len(data)
                     await asyncio.get_running_loop().create_future()
                 if way.late_by_s:
                     await asyncio.sleep(way.late_by_s)
@@ -132,7 +134,8 @@ class TcpProxy:
                     await asyncio.sleep(len(data) / way.bytes_per_s)
                 sink.write(data)
                 await sink.drain()
-                if client is not None and self.cuts_after_commit and _COMMIT in data:
+                if client is not None and self.commits_to_cut and _COMMIT in data:
+                    self.commits_to_cut -= 1
                     self.cut += 1
                     _reset(client)
                     return

@@ -108,11 +108,11 @@ def test_a_reset_breaks_what_is_open_and_not_what_comes(proxy: TcpProxy) -> None
 def test_a_half_open_connection_hears_nothing_again_and_no_end(
     proxy: TcpProxy, echo: Echo, way: str
 ) -> None:
-    setattr(proxy, way, Direction(swallows=True))
+    nowhere = Direction(swallows=True)
+    setattr(proxy, way, nowhere)
     with connected(proxy) as connection:
         connection.sendall(b"word")
-        if way == "answered":
-            until(lambda: echo.heard == b"word", "the server to hear")
+        until(lambda: nowhere.swallowed == len(b"word"), "the word to be swallowed")
         proxy.heal()
         connection.settimeout(0.3)
         with pytest.raises(TimeoutError):
@@ -124,13 +124,13 @@ def test_a_half_open_connection_hears_nothing_again_and_no_end(
 
 def test_one_that_refuses_resets_at_once(proxy: TcpProxy) -> None:
     proxy.refuses = True
-    with connected(proxy) as connection, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), connected(proxy) as connection:
         connection.recv(1)
 
 
 def test_nobody_behind_it_is_a_reset(proxy: TcpProxy, echo: Echo) -> None:
     echo.close()
-    with connected(proxy) as connection, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), connected(proxy) as connection:
         connection.recv(1)
 
 
@@ -152,7 +152,7 @@ def test_a_cut_behind_a_commit_loses_the_answer_and_not_the_commit(
         through = {"host": "127.0.0.1", "port": proxy.port, "dbname": info.dbname}
         client = psycopg.connect(user=info.user, password=info.password, **through)
         client.execute("INSERT INTO public.committed VALUES ('once')")
-        proxy.cuts_after_commit = True
+        proxy.commits_to_cut = 1
         with pytest.raises(psycopg.OperationalError):
             client.commit()
         client.close()

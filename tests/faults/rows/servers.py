@@ -108,7 +108,7 @@ def _cut(scene: Scene) -> str:
     group = scene.chance.choice(GROUPS)
     proxy = scene.world.proxies[f"{group}.postgres"]
     before = proxy.cut
-    proxy.cuts_after_commit = True
+    proxy.commits_to_cut = scene.chance.choice((1, 3, 10))
     scene.world.until(lambda: proxy.cut > before, "a commit to be cut")
     scene.wait(0.0, 1.0)
     proxy.heal()
