@@ -8,15 +8,14 @@ from tests.faults.load import Ledger
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 FLUSH_MADE_GOOD_WITHIN_S = 2.0
-UNFINISHED = "('queued', 'dispatched', 'running', 'waiting')"
 
 
-def stuck(rows: Rows, jobs: Collection[UUID]) -> list[str]:
-    """Tell of the jobs that have not ended."""
+def stuck(rows: Rows, since: object) -> list[str]:
+    """Tell of the jobs that were asked for before a moment and have not ended, promised or not."""
     found = rows(
-        "SELECT id, kind, status, attempt, failures, error FROM neozork.jobs"
-        f" WHERE id = ANY(%s) AND status IN {UNFINISHED}",
-        list(jobs),
+        "SELECT id, kind, status, attempt, failures, error FROM neozork.jobs WHERE status IN"
+        " ('queued', 'dispatched', 'running', 'waiting') AND created_at < %s",
+        since,
     )
     return [f"stuck: {row}" for row in found]
 

@@ -89,14 +89,13 @@ class Run:
         print(f"{self.report.faults:4} {name}: {said}; settled in {settled_s:.1f} s", flush=True)
 
     def _settle(self, name: str) -> None:
-        """Wait until what was promised so far has ended, and everybody answers again."""
-        owed = set(self.report.ledger.owed)
+        """Wait until all that was asked for so far has ended, and everybody answers again."""
         ((since,),) = self._rows("SELECT clock_timestamp()")
         ticked = "SELECT 1 FROM neozork.jobs WHERE kind = %s AND created_at > %s"
         try:
             self.world.until(
                 lambda: (
-                    len(self.world.rows(_ENDED, list(owed))) == len(owed)
+                    not laws.stuck(self.world.rows, since)
                     and self.world.rows(ticked, RECONCILE_TURNS.name, since)
                     and self.world.is_ready()
                 ),
@@ -104,7 +103,7 @@ class Run:
                 _SETTLES_WITHIN_S,
             )
         except AssertionError as error:
-            self.report.ledger.breaches += [str(error), *laws.stuck(self.world.rows, owed)]
+            self.report.ledger.breaches += [str(error), *laws.stuck(self.world.rows, since)]
 
     def _rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
         found: list[list[tuple[object, ...]]] = []
@@ -112,7 +111,7 @@ class Run:
         return found[-1]
 
     def _measure(self, scene: Scene, name: str, since: object) -> None:
-        report, rows = self.report, self.world.rows
+        report, rows = self.report, self._rows
         if scene.rescues:
             rescue_s = laws.slowest_rescue_s(rows, since)
             report.rescue_s = max(report.rescue_s, rescue_s)
@@ -133,7 +132,7 @@ class Run:
             self.report.ledger.breaches.append(f"{what} {seconds:.1f} s")
 
     def _look(self, load: Load) -> None:
-        ledger, rows = self.report.ledger, self.world.rows
+        ledger, rows = self.report.ledger, self._rows
         with ledger.lock:
             owed = dict(ledger.owed)
         ended = {job: owed[job] for (job,) in rows(_ENDED, list(owed))}

@@ -41,7 +41,9 @@ def test_without_the_deadline_a_message_that_got_lost_leaves_its_job_stuck(
     (later,) = stage.submit()
     until(lambda: stage.effects(later), "a later job to be done")
     if control:
-        assert [breach[:6] for breach in laws.stuck(rows, [job, later])] == ["stuck:"]
+        ((now,),) = rows("SELECT clock_timestamp()")
+        (breach,) = laws.stuck(rows, now)
+        assert str(job) in breach
         assert len(laws.lost(rows, {job: "succeeded", later: "succeeded"})) == 1
     else:
         stage.until_all_succeeded()

@@ -102,8 +102,8 @@ class TcpProxy:
             for task in rest:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        except OSError:
-            pass  # nobody is there: the client hears a reset
+        except (OSError, asyncio.CancelledError):
+            pass  # nobody is there, and the client hears a reset; or we end
         finally:
             self._clients.discard(writer)
             if upward is None:
