@@ -17,7 +17,16 @@ from core.jobs.kinds import Kind
 from core.jobs.submit import submit_job
 from core.tenancy.roles import tenant_role
 from core.tenancy.session import open_session
-from tests.builders import a_client, a_strategy, a_tenant, a_token, some_data
+from tests.builders import (
+    PASSWORD,
+    a_client,
+    a_mail,
+    a_member,
+    a_strategy,
+    a_tenant,
+    a_token,
+    some_data,
+)
 from tests.faults.startup.fault_kinds import DEAF, EFFECT, QUIET
 from tests.faults.witnesses import results_of
 from tests.faults.world import World
@@ -139,6 +148,8 @@ class _Customer:
         self.tenant = a_tenant(tier="enterprise")
         client = a_client(self.tenant)
         self.token = a_token(self.tenant)
+        self.mail = a_mail()
+        a_member(self.tenant, email=self.mail)
         self.body = {
             "strategy_id": a_strategy(client),
             "data_id": some_data(client, self.tenant),
@@ -164,7 +175,16 @@ class _Customer:
             if again is not None and again != made:
                 self.load.ledger.breaches.append(f"doubled: {made} and {again} to one key")
         else:
-            self._until_answered("GET", f"/api/v1/jobs/{made['job_id']}")
+            self._until_answered(*self.chance.choice(self._others(made)))
+
+    def _others(self, made: dict[str, Any]) -> list[tuple[str, ...]]:
+        """Answer what else a customer asks for: to see, and to sign in anew."""
+        sign_in = json.dumps({"email": self.mail, "password": PASSWORD})
+        return [
+            ("GET", f"/api/v1/jobs/{made['job_id']}"),
+            ("GET", "/api/v1/trading/backtesting/?limit=5"),
+            ("POST", f"/api/v1/tenants/{self.tenant}/auth/login", sign_in),
+        ]
 
     def _post(self, key: str) -> dict[str, Any] | None:
         return self._until_answered(
