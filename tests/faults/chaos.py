@@ -2,6 +2,7 @@
 
 import argparse
 import secrets
+import shlex
 import sys
 import time
 from collections import Counter
@@ -22,15 +23,17 @@ def main() -> int:
     length.add_argument("--faults", type=int, help="so many, instead of minutes")
     parser.add_argument("--times", choices=("real", "short"), default="real")
     parser.add_argument("--rate", type=float, default=8.0, help="asked for a second, about")
+    parser.add_argument("--only", default="", help="rows whose name begins so")
     parser.add_argument("--logs", type=Path, help="a folder to keep the processes' logs in")
     options = parser.parse_args()
     with open_world(times=options.times, logs=options.logs) as world:
         for seed in options.seed:
             length = f"FAULTS={options.faults}" if options.faults else f"MINUTES={options.minutes}"
-            replay = f"make chaos SEED={seed} {length} TIMES={options.times}"
+            only = f" ONLY={shlex.quote(options.only)}" if options.only else ""
+            replay = f"make chaos SEED={seed} {length} TIMES={options.times}{only}"
             print(f"seed {seed}, to be replayed by: {replay}", flush=True)
             began = time.monotonic()
-            report = Run(world, seed, per_s=options.rate).play(
+            report = Run(world, seed, per_s=options.rate, only=options.only).play(
                 faults=options.faults,
                 seconds=None if options.faults else options.minutes * 60,
             )

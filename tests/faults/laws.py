@@ -104,13 +104,17 @@ def late_after_flush(rows: Rows, jobs: Collection[UUID], since: object) -> list[
     return [f"late: a flush was made good after {seconds:.1f} s"] if late else []
 
 
-def slowest_rescue_s(rows: Rows, since: object) -> float:
-    """Answer the longest time from a death to the next claim of what was running then."""
-    ((seconds,),) = rows(
-        "SELECT coalesce(max(extract(epoch FROM b.at - greatest(a.at, %s)))::float8, 0)"
+def slowest_rescue(rows: Rows, since: object) -> tuple[float, object]:
+    """Answer the longest time from a death to the next claim of what was running then, and whose.
+
+    The job's facts: its kind, attempts, failures and how often its message was published.
+    """
+    found = rows(
+        "SELECT extract(epoch FROM b.at - greatest(a.at, %s))::float8 AS waited,"
+        " (j.kind, j.attempt, j.failures, j.publishes)::text"
         " FROM faults.claims a JOIN faults.claims b ON b.job = a.job AND b.attempt = a.attempt + 1"
-        " WHERE b.at > %s",
+        " JOIN neozork.jobs j ON j.id = a.job WHERE b.at > %s ORDER BY waited DESC LIMIT 1",
         since,
         since,
     )
-    return float(seconds)
+    return found[0] if found else (0.0, None)

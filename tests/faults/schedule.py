@@ -38,11 +38,11 @@ class Report:
     settled_s: float = 0.0
 
 
-def schedule(seed: int) -> Iterator[tuple[str, Random]]:
-    """Yield rows without end: each once, in an order by chance, then each again."""
+def schedule(seed: int, only: str = "") -> Iterator[tuple[str, Random]]:
+    """Yield rows without end, all or those that begin so: each once, by chance, then again."""
     chance = Random(seed)
     for number in count():
-        rows = sorted(ROWS)
+        rows = sorted(row for row in ROWS if row.startswith(only))
         chance.shuffle(rows)
         for name in rows:
             yield name, Random(f"{seed}/{number}/{name}")
@@ -51,10 +51,11 @@ def schedule(seed: int) -> Iterator[tuple[str, Random]]:
 class Run:
     """One seed's schedule in a world, under load."""
 
-    def __init__(self, world: World, seed: int, *, per_s: float) -> None:
+    def __init__(self, world: World, seed: int, *, per_s: float, only: str = "") -> None:
         self.world = world
         self.seed = seed
         self.per_s = per_s
+        self.only = only
         self.report = Report()
         self._timed = world.times == "real"
 
@@ -63,7 +64,7 @@ class Run:
         ends_at = time.monotonic() + (seconds or float("inf"))
         with Load(self.world, self.report.ledger, per_s=self.per_s, seed=self.seed) as load:
             self.world.rest(0.5)
-            for name, chance in islice(schedule(self.seed), faults):
+            for name, chance in islice(schedule(self.seed, self.only), faults):
                 if time.monotonic() > ends_at or self.report.ledger.breaches:
                     break
                 self._one(load, name, chance)
@@ -113,9 +114,9 @@ class Run:
     def _measure(self, scene: Scene, name: str, since: object) -> None:
         report, rows = self.report, self._rows
         if scene.rescues:
-            rescue_s = laws.slowest_rescue_s(rows, since)
+            rescue_s, job = laws.slowest_rescue(rows, since)
             report.rescue_s = max(report.rescue_s, rescue_s)
-            self._hold(rescue_s, RESCUED_WITHIN_S, "a dead worker's job waited")
+            self._hold(rescue_s, RESCUED_WITHIN_S, f"in {name} job {job} of a dead worker waited")
         if scene.flush_s is not None:
             report.flush_s = max(report.flush_s, scene.flush_s)
             self._hold(scene.flush_s, laws.FLUSH_MADE_GOOD_WITHIN_S, "a flush was made good after")
