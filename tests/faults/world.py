@@ -66,8 +66,6 @@ class World:
         self.supervisor = Supervisor([])
         self.mends_servers = True
 
-    # --- looking ---------------------------------------------------------------------------
-
     def rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
         """Ask as superuser, on a connection of its own: the server may have been restarted."""
         with self.postgres.connect_as_superuser("neozork") as connection:
@@ -117,8 +115,6 @@ class World:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.front.port}"
-
-    # --- processes -------------------------------------------------------------------------
 
     def program(self, name: str) -> Program:
         return next(program for program in self.supervisor.programs if program.name == name)
@@ -178,8 +174,6 @@ class World:
             own["DATABASE_URL"] = url.partition("?")[0]
             own["REDIS_URL"] = f"redis://127.0.0.1:{valkey.port}/0"
         return own
-
-    # --- its life --------------------------------------------------------------------------
 
     def begin(self, ends: ExitStack) -> None:
         for folder in (self.armed, self.folder / "logs"):
