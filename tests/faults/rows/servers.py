@@ -59,9 +59,6 @@ def _valkey_full(scene: Scene) -> str:
     return "maxmemory 1, noeviction"
 
 
-# --- Postgres -------------------------------------------------------------------------------
-
-
 def _restarted(scene: Scene) -> str:
     scene.wait()
     world = scene.world
