@@ -10,7 +10,6 @@ The driver, too, goes straight: what it looks at, it sees.
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -285,12 +284,6 @@ def listens(web: Program) -> bool:
 
 def _address(web: Program) -> tuple[str, int]:
     return ("127.0.0.1", int(web.environment["PORT"]))
-
-
-def send(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a process, if it is still there."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
 
 
 def free_port() -> int:

@@ -3,10 +3,10 @@
 import signal
 
 from tests.faults.rows.scene import Row, Scene
-from tests.faults.stage import children_of, state_of
+from tests.faults.stage import children_of, send, state_of
 from tests.faults.startup.fail_points import POINTS
 from tests.faults.startup.fault_kinds import DEAF, GREEDY
-from tests.faults.world import listens, send
+from tests.faults.world import listens
 
 KILL, TERM, STOP, CONT = signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP, signal.SIGCONT
 HOUR_S = 3_600

@@ -8,9 +8,9 @@ from core.local.postgres import find_binaries
 from core.valkey import get_valkey
 from tests.faults.laws import slowest_start_s
 from tests.faults.rows.scene import Row, Scene
-from tests.faults.stage import children_of
+from tests.faults.stage import children_of, send
 from tests.faults.startup.fault_kinds import EFFECT, QUEUE
-from tests.faults.world import GROUPS, send
+from tests.faults.world import GROUPS
 
 STOP, CONT = signal.SIGSTOP, signal.SIGCONT
 _MESSAGES = "jobs:messages:"
