@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 TESTS ?= -n 2 --dist loadgroup
 LOCKS := requirements/build.txt requirements.txt requirements/local.txt requirements/dev.txt
 
-.PHONY: help demo up migrate check fix test verify openapi warm parity bench lock
+.PHONY: help demo up migrate check fix test chaos verify openapi warm parity bench lock
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -74,6 +74,9 @@ fix: .venv/dev  ## Mend what the linter and the formatter can
 
 test: .venv/dev  ## Run all tests on real servers of their own
 	@$(PYTEST) $(TESTS)
+
+chaos: .venv/dev  ## Break everything in turn, by chance: make chaos SEED=1 MINUTES=30
+	@$(BIN)/python -m tests.faults.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(TIMES),--times $(TIMES)) $(if $(ONLY),--only "$(ONLY)") $(if $(LOGS),--logs "$(LOGS)")
 
 openapi: .venv/dev  ## Write what the API says of itself to docs/api
 	@NEOZORK_ENV_FILE= $(BIN)/flask --app web.wsgi openapi write docs/api/openapi.json

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import hypothesis
 import psycopg
@@ -19,6 +20,7 @@ from core.local.valkey import LocalValkey
 from core.settings import get_settings
 from core.tenancy.engine import app_engine
 from core.valkey import get_valkey
+from tests.peers.tcp_proxy import TcpProxy
 
 _TEMPLATE = "neozork_template"
 _SERVERS = pytest.StashKey[tuple[LocalPostgres, LocalValkey, Path]]()
@@ -160,6 +162,18 @@ def _away(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> Iterator[None
         yield
     get_settings.cache_clear()
     get_valkey.cache_clear()
+
+
+@pytest.fixture
+def postgres_proxy(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[TcpProxy]:
+    """Lead this process to its Postgres through a proxy that can be harmed."""
+    assert database
+    url, _, folder = get_settings().required("database_url").partition("?host=")
+    with TcpProxy(Path(unquote(folder)) / ".s.PGSQL.5432") as proxy:
+        proxied = url.replace("@/", f"@127.0.0.1:{proxy.port}/")
+        for _ in _away(monkeypatch, "DATABASE_URL", proxied):
+            yield proxy
+            app_engine().dispose()
 
 
 @pytest.fixture

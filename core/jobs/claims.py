@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import (
     ColumnElement,
     Double,
     Update,
+    and_,
     bindparam,
     case,
     cast,
@@ -42,6 +43,9 @@ from core.tenancy.session import (
 LEASE = timedelta(seconds=10)
 _FIRST_BACK_OFF_S = 1.0
 _LONGEST_BACK_OFF_S = 300.0
+# A service may be away for as long without a job being blamed for it.
+_ABSENCE_EXCUSED = timedelta(hours=1)
+_ABSENT_FOR_S = 5.0
 
 
 class FenceLostError(NeozorkError):
@@ -68,9 +72,10 @@ class Claim:
 def claim(tenant_id: UUID, job_id: UUID) -> Claim | None:
     """Take a job that waits, with a new attempt and a lease; None where there is none to take.
 
-    A message may come twice, late, or before the row says `dispatched`: all are the same.
+    A message may come twice, late, or before the row says `dispatched`: all are the same. The
+    claim itself may be sent twice, where its connection dies: it is one attempt.
     """
-    rows = run_as(tenant_id, _CLAIM, {"claimed": job_id, "lease": LEASE})
+    rows = run_as(tenant_id, _CLAIM, {"claimed": job_id, "lease": LEASE, "claimed_as": uuid4()})
     if not rows:
         return None
     taken = Claim(job_id, tenant_id, *rows[0])
@@ -104,19 +109,24 @@ def finishing(taken: Claim) -> Iterator[TenantSession | PlatformSession]:
             part_succeeded(session, taken.parent_id)
 
 
-def fail(taken: Claim, problem: dict[str, Any], *, again: bool) -> str:
+def fail(taken: Claim, problem: dict[str, Any], *, again: bool, absence: bool = False) -> str:
     """End the attempt with an error, and answer the job's status: queued again, or failed.
 
-    `again` False ends it now, for an error that another attempt would only repeat. A job that
+    `again` False ends it now, for an error that another attempt would only repeat. `absence`: it
+    is a service that failed, which blames a job only where it was asked for long ago. A job that
     meets a newer one waiting for the same work ends as superseded.
     """
     with open_session_of(taken.tenant_id) as session:
-        failures = session.scalar(
-            select(Job.failures + 1 - Job.failures_allowed).where(Job.id == taken.id)
-        )
-        waits = again and failures is not None and failures < 0
+        failures, excused = session.execute(
+            select(
+                Job.failures + 1 - Job.failures_allowed, Job.created_at > _NOW - _ABSENCE_EXCUSED
+            ).where(Job.id == taken.id)
+        ).one_or_none() or (0, False)
         blame = {"failures": Job.failures + 1, "error": problem}
-        if waits:
+        if absence and excused:
+            later = _after(_ABSENT_FOR_S)
+            status = _wait_again(session, taken, not_before=later, error=problem)
+        elif again and failures < 0:
             status = _wait_again(session, taken, not_before=back_off(Job.failures), **blame)
         else:
             status = _end(session, taken, "failed", **blame)
@@ -138,8 +148,11 @@ def give_back(taken: Claim) -> None:
 
 def back_off(failures: InstrumentedAttribute[int]) -> ColumnElement[Any]:
     """Answer when a job may run again after its n-th failure: doubling, with jitter."""
-    longest = func.least(_FIRST_BACK_OFF_S * func.power(2, failures), _LONGEST_BACK_OFF_S)
-    seconds = longest * (0.5 + func.random() / 2)
+    return _after(func.least(_FIRST_BACK_OFF_S * func.power(2, failures), _LONGEST_BACK_OFF_S))
+
+
+def _after(longest_s: ColumnElement[Any] | float) -> ColumnElement[Any]:
+    seconds = longest_s * (0.5 + func.random() / 2)
     return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
 
 
@@ -199,11 +212,15 @@ _ROW = (
 )
 # Durable at its commit: forgotten in a crash, its attempt's number would be given out again, and
 # two workers would pass one fence.
+_HELD = and_(Job.status == "running", Job.claimed_as == bindparam("claimed_as"))
 _CLAIM = (
-    _ROW.where(or_(*(Job.status == status for status in WAITING)), Job.not_before <= _NOW)
+    _ROW.where(
+        or_(and_(or_(*(Job.status == status for status in WAITING)), Job.not_before <= _NOW), _HELD)
+    )
     .values(
         status="running",
-        attempt=Job.attempt + 1,
+        attempt=case((_HELD, Job.attempt), else_=Job.attempt + 1),
+        claimed_as=bindparam("claimed_as"),
         lease_until=_NOW + bindparam("lease"),
         deadline_at=None,
         started_at=_NOW,

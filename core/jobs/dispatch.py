@@ -27,6 +27,7 @@ from core.tenancy.session import open_platform_session, opened
 DEADLINE = timedelta(seconds=5)
 LONGEST_DEADLINE = timedelta(seconds=10)
 _BATCH = 500
+_MOST_DOUBLINGS = 10
 
 
 Publish = Callable[[Sequence[Message]], None]
@@ -47,7 +48,9 @@ def dispatch(queue: Queue, publish: Publish, drain: Drain | None = None) -> int:
 def republish_overdue(publish: Publish) -> int:
     """Publish again what was dispatched and not claimed by its deadline; answer how many."""
     now = func.clock_timestamp()
-    wait = func.least(DEADLINE * func.power(2, Job.publishes), LONGEST_DEADLINE)
+    # Without units a job waits for days: an unbounded power leaves what an interval can hold.
+    doublings = func.least(Job.publishes, _MOST_DOUBLINGS)
+    wait = func.least(DEADLINE * func.power(2, doublings), LONGEST_DEADLINE)
     overdue = (
         select(Job.id)
         .where(Job.status == "dispatched", Job.deadline_at <= now)

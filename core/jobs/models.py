@@ -31,8 +31,10 @@ class Job(SharedBase, kw_only=True):
     `attempt` counts claims and only fences; `failures` counts the job's own errors and deaths,
     of which `failures_allowed` end it. `not_before`: earliest dispatch. `deadline_at`: when a
     dispatched job's message is published again, for the `publishes`-th time. `lease_until`:
-    until when its worker is taken to be alive. `error`: the problem document it ended with.
-    A parent waits for its `parts`, of which `remaining` have not succeeded; each part names it.
+    until when its worker is taken to be alive. `claimed_as`: a name that its last claim gave
+    itself, by which a worker whose answer got lost knows it again. `error`: the problem document
+    it ended with. A parent waits for its `parts`, of which `remaining` have not succeeded; each
+    part names it.
     """
 
     __tablename__ = "jobs"
@@ -103,6 +105,7 @@ class Job(SharedBase, kw_only=True):
     not_before: Mapped[datetime] = created_now()
     deadline_at: Mapped[datetime | None] = mapped_column(default=None)
     lease_until: Mapped[datetime | None] = mapped_column(default=None)
+    claimed_as: Mapped[UUID | None] = mapped_column(default=None)
     dispatched_at: Mapped[datetime | None] = mapped_column(default=None)
     started_at: Mapped[datetime | None] = mapped_column(default=None)
     finished_at: Mapped[datetime | None] = mapped_column(default=None)

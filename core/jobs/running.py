@@ -124,6 +124,9 @@ def _run(function: Callable[[RunningJob], None], job: RunningJob) -> str:
     except FenceLostError as error:
         log.info("job_lost", detail=error.detail)
         return "lost"
+    except UnavailableError as error:
+        log.warning("job_waits_for_service", detail=error.detail)
+        return _record(job, error.problem(), again=True, absence=True)
     except NeozorkError as error:
         log.warning("job_refused", code=error.instance_code, detail=error.detail)
         return _record(job, error.problem(), again=not isinstance(error, _FINAL))
@@ -140,10 +143,10 @@ def _run(function: Callable[[RunningJob], None], job: RunningJob) -> str:
     return "succeeded"
 
 
-def _record(job: RunningJob, problem: dict[str, Any], *, again: bool) -> str:
+def _record(job: RunningJob, problem: dict[str, Any], *, again: bool, absence: bool = False) -> str:
     # Where the database is away, the lease runs out and the dispatcher counts the failure.
     with suppress(FenceLostError, UnavailableError):
-        status = claims.fail(job.claim, problem, again=again)
+        status = claims.fail(job.claim, problem, again=again, absence=absence)
         return "tried_again" if status == "queued" else status
     return "lost"
 

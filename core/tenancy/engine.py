@@ -1,10 +1,12 @@
 """Connections: one small pool per process and login, each statement alone on the wire."""
 
+import time
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
-from sqlalchemy import Engine, NullPool, create_engine
+from psycopg.abc import PQGen
+from sqlalchemy import Engine, NullPool, create_engine, event
 
 from core.settings import get_settings
 from core.tenancy.roles import app_database_url
@@ -12,6 +14,28 @@ from core.tenancy.roles import app_database_url
 _RECYCLE_AFTER_S = 1_800
 _CONNECT_TIMEOUT_S = 5
 _WAIT_FOR_CONNECTION_S = 10
+# A server that vanished, or a proxy that forgot us, closes nothing: TCP alone waits for ever. Of
+# what we ask through sessions nothing takes so long.
+ANSWERS_WITHIN_S = 15.0
+_WAKE_EVERY_S = 0.1
+
+T = TypeVar("T")
+
+
+class ImpatientConnection(psycopg.Connection[Any]):
+    """Gives up what is not answered in time, and itself with it."""
+
+    def wait(
+        self, gen: PQGen[T], interval: float = _WAKE_EVERY_S, timeout: float | None = None
+    ) -> T:
+        """Run one exchange with the server; OperationalError where it does not answer."""
+        began = time.monotonic()
+        try:
+            return super().wait(gen, interval, ANSWERS_WITHIN_S if timeout is None else timeout)
+        except psycopg.OperationalError:
+            if time.monotonic() - began >= ANSWERS_WITHIN_S:
+                self.close()
+            raise
 
 
 class ExtendedCursor(psycopg.Cursor[Any]):
@@ -34,7 +58,7 @@ def engine_for(url: str, pool_size: int) -> Engine:
 
     Backends grow with each tenant that they touch: the pool is small and recycled.
     """
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
@@ -47,6 +71,12 @@ def engine_for(url: str, pool_size: int) -> Engine:
             "connect_timeout": _CONNECT_TIMEOUT_S,
         },
     )
+    event.listen(engine, "do_connect", _connect)
+    return engine
+
+
+def _connect(_dialect: Any, _record: Any, args: Any, more: dict[str, Any]) -> ImpatientConnection:
+    return ImpatientConnection.connect(*args, **more)
 
 
 def app_engine() -> Engine:

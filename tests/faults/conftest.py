@@ -7,13 +7,13 @@ import pytest
 from core.valkey import get_valkey
 from tests.conftest import _superuser
 from tests.faults.stage import Stage
-from tests.faults.startup.fault_kinds import TABLES
+from tests.faults.witnesses import WITNESSES
 
 
 @pytest.fixture(scope="module")
 def looking(database: str) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
     with _superuser(database) as connection:
-        connection.execute(TABLES)
+        connection.execute(WITNESSES)
         yield connection
         connection.execute("DROP SCHEMA faults CASCADE")
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -33,6 +33,12 @@ def state_of(pid: int) -> str:
     except (FileNotFoundError, ProcessLookupError):
         return ""
     return stat.rpartition(")")[2].split()[0]
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process, if it is still there."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def children_of(pid: int) -> list[int]:
@@ -121,3 +127,22 @@ def stopped(process: "subprocess.Popen[bytes]") -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGCONT)
+
+
+def overtaken_and_woken(stage: Stage, point: str, **more: str) -> UUID:
+    """Stop a unit at a point, let another do its job, wake it, and wait until it is past it."""
+    dispatcher = stage.dispatcher()
+    paused = stage.unit(fault=f"{point}:stop", **more)
+    (job,) = stage.submit()
+    stage.until_spent()
+    until(lambda: state_of(paused.pid) == "T", "the unit to stand still")
+    other = stage.unit()
+    until(lambda: stage.effects(job) == 1, "the other unit to do the job")
+    # The woken one takes the next job when it has done with the first, or dies of its loss.
+    with stopped(other), stopped(dispatcher):
+        paused.send_signal(signal.SIGCONT)
+    with stopped(other):
+        next_job = stage.submit()
+        until(lambda: stage.effects(*next_job) or paused.poll() is not None, "the woken unit")
+    stage.until_all_succeeded()
+    return job

@@ -16,6 +16,7 @@ from core.jobs.picks import Message
 from core.jobs.submit import submit_job
 from core.tenancy.session import open_platform_session, open_session
 from tests.builders import a_tenant
+from tests.peers.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.usefixtures("quiet_jobs")
 PROBLEM = NeozorkError("it broke").problem()
@@ -51,6 +52,19 @@ def test_a_job_is_claimed_once() -> None:
     job = a_job(tenant)
     assert claimed(tenant, job).attempt == 1
     assert claims.claim(tenant, job) is None
+
+
+def test_a_claim_whose_answer_is_lost_is_known_again(postgres_proxy: TcpProxy) -> None:
+    tenant = a_tenant()
+    job = a_job(tenant)
+    postgres_proxy.commits_to_cut = 1
+    taken = claimed(tenant, job)
+    assert postgres_proxy.cut == 1
+    assert (taken.attempt, row_of(job).attempt) == (1, 1)
+    assert claims.claim(tenant, job) is None
+    with claims.finishing(taken):
+        pass
+    assert row_of(job).status == "succeeded"
 
 
 def test_a_job_of_another_tenant_cannot_be_claimed() -> None:

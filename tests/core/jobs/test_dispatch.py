@@ -136,6 +136,16 @@ def test_a_lost_message_is_published_again_after_its_deadline() -> None:
     assert republish_overdue(again.extend) == 0, "the new deadline lies ahead"
 
 
+def test_a_message_that_was_lost_a_thousand_times_is_published_again() -> None:
+    register_units(uuid4(), {"interactive": 1})
+    (job,) = jobs_of(a_tenant(), 1)
+    dispatched()
+    make_overdue()
+    with open_platform_session() as session:
+        session.get_one(Job, job).publishes = 1_000
+    assert republish_overdue([].extend) == 1
+
+
 def test_a_claimed_job_is_not_published_again() -> None:
     register_units(uuid4(), {"interactive": 1})
     tenant = a_tenant()

@@ -1,11 +1,12 @@
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from uuid import UUID
 
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from core.errors import Fault, InvalidInputError, UnavailableError
 from core.jobs import claims, running
@@ -85,11 +86,26 @@ def test_a_job_that_wants_too_much_memory_ends_and_its_unit_lives_on() -> None:
     assert performed(lambda _job: None).status == "succeeded"
 
 
-def test_a_service_that_is_away_is_tried_again() -> None:
-    def wait(_job: RunningJob) -> None:
-        raise UnavailableError("The storage does not answer.")
+def test_a_service_that_is_away_is_tried_again_without_blame() -> None:
+    row = performed(find_nobody)
+    assert (row.status, row.failures, row.error["code"]) == ("queued", 0, "unavailable")
 
-    assert performed(wait).status == "queued"
+
+def test_a_service_that_is_away_for_hours_ends_its_job() -> None:
+    tenant = a_tenant()
+    job = asked(tenant)
+    statuses = []
+    for _ in range(RUN_BACKTEST.failures_allowed):
+        long_ago = {"created_at": func.now() - timedelta(hours=2), "not_before": func.now()}
+        with open_session(tenant) as session:
+            session.execute(update(Job).values(long_ago))
+        perform(find_nobody, tenant, job)
+        statuses.append(row_of(tenant, job).status)
+    assert statuses == ["queued", "queued", "failed"]
+
+
+def find_nobody(_job: RunningJob) -> None:
+    raise UnavailableError("The storage does not answer.")
 
 
 def test_an_error_after_the_end_undoes_nothing() -> None:

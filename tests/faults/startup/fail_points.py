@@ -3,20 +3,22 @@
 They are laid over the real protocol from outside: nothing of this is in the product, so that
 there is nothing to arm by accident. `FAULT=point:action[:n]` arms one, at its n-th arrival;
 `FAULT_SPENT` names the file that marks it as spent, for all processes that inherit both.
+In the folder `FAULTS_ARMED` a file named as a point arms it while the processes run: the first to
+arrive takes the file, whose text is the action, and leaves its pid in the file `reached`.
 """
 
 import os
 import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from core.jobs import broker, claims, dispatch, submit
+from core.jobs import broker, claims, dispatch, events, submit
 from core.jobs.models import Job
 
 POINTS = (
@@ -36,7 +38,9 @@ _arrivals: Counter[str] = Counter()
 
 def reached(point: str) -> None:
     """Do what is armed for a point, if this is the arrival that it waits for."""
-    armed, action, number = (os.environ["FAULT"] + ":1").split(":")[:3]
+    if "FAULTS_ARMED" in os.environ:
+        _take(Path(os.environ["FAULTS_ARMED"]), point)
+    armed, action, number = (os.environ["FAULT"] + ":1:1").split(":")[:3]
     if point != armed:
         return
     _arrivals[point] += 1
@@ -46,8 +50,24 @@ def reached(point: str) -> None:
         os.close(os.open(os.environ["FAULT_SPENT"], os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return
+    _act(action)
+
+
+def _take(folder: Path, point: str) -> None:
+    mine = folder / f"taken-{os.getpid()}"
+    try:
+        (folder / point).rename(mine)
+    except FileNotFoundError:
+        return
+    action = mine.read_text()
+    mine.write_text(str(os.getpid()))
+    mine.rename(folder / "reached")
+    _act(action)
+
+
+def _act(action: str) -> None:
     # To this very thread: sent to the process, another may take it, and this one runs on.
-    signal.pthread_kill(threading.get_ident(), ACTIONS[action])
+    signal.raise_signal(ACTIONS[action])
 
 
 def install() -> None:
@@ -61,9 +81,27 @@ def install() -> None:
     _mark_finishing()
 
 
-def switch_fence_off() -> None:
-    """Let every worker write what it likes: the control that shows what the fence is for."""
+def _without_fence() -> None:
+    """Let every worker write what it likes."""
     claims._SUCCEED = claims._ROW.values(status="succeeded").returning(Job.id)
+
+
+def _without_deadline() -> None:
+    """Publish a message once, and never look after it."""
+    dispatch.republish_overdue = lambda _publish: 0
+
+
+def _without_epoch() -> None:
+    """Take every Valkey for the one of before, flushed or not."""
+    events.current_epoch = lambda: "the one and only"
+
+
+# What shows that a protection is needed, and that the laws see it missing.
+CONTROLS = {
+    "no fence": _without_fence,
+    "no deadline": _without_deadline,
+    "no epoch": _without_epoch,
+}
 
 
 def _before_commit(session: Session) -> None:

@@ -9,17 +9,19 @@ from sqlalchemy import text
 from core.jobs.broker import get_broker
 from core.jobs.kinds import KINDS, Kind
 from core.jobs.running import RunningJob
+from core.plans import Queue
 from core.tenancy.session import open_session
 from workers.perform import perform
 
 QUEUE = "money"
+QUIET_QUEUE = "bulk"
 
 
-def _kind(name: str) -> Kind:
+def _kind(name: str, *, queue: Queue = QUEUE, function: str | None = None) -> Kind:
     return Kind(
         name=f"faults.{name}",
-        queue=QUEUE,
-        function=f"fault_kinds:write_{name}",
+        queue=queue,
+        function=f"fault_kinds:write_{function or name}",
         failures_allowed=5,
         time_limit_s=60,
         memory_limit_mb=256,
@@ -28,14 +30,9 @@ def _kind(name: str) -> Kind:
 
 EFFECT = _kind("effect")
 DEAF = _kind("deaf")
-ALL = (EFFECT, DEAF)
-TABLES = """
-    CREATE SCHEMA faults;
-    CREATE TABLE faults.starts (job uuid NOT NULL, attempt int NOT NULL, pid int NOT NULL);
-    CREATE TABLE faults.effects (LIKE faults.starts);
-    GRANT USAGE ON SCHEMA faults TO neozork_tenant;
-    GRANT INSERT ON ALL TABLES IN SCHEMA faults TO neozork_tenant;
-"""
+QUIET = _kind("quiet", queue=QUIET_QUEUE, function="effect")
+GREEDY = _kind("greedy")
+ALL = (EFFECT, DEAF, QUIET, GREEDY)
 _START = text("INSERT INTO faults.starts VALUES (:job, :attempt, :pid)")
 _EFFECT = text("INSERT INTO faults.effects VALUES (:job, :attempt, :pid)")
 
@@ -51,6 +48,12 @@ def write_deaf(job: RunningJob) -> None:
     with open_session(job.tenant_id) as session:
         session.execute(_START, _facts(job))
     ctypes.CDLL(None).usleep(int(job.args["seconds"] * 1e6))
+    write_effect(job)
+
+
+def write_greedy(job: RunningJob) -> None:
+    """Take more memory than the kind may; an effect shows that nobody minded."""
+    bytearray(2 * GREEDY.memory_limit_mb << 20)
     write_effect(job)
 
 
