@@ -16,6 +16,8 @@ from core.processes import Program, Supervisor
 from core.settings import get_settings
 from core.telemetry import start_telemetry
 
+# A unit that lost Valkey looks for it again so often; three seconds were Dramatiq's.
+_VALKEY_AGAIN_AFTER_MS = 500
 log = get_logger(__name__)
 
 
@@ -62,7 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
     configure_logging(get_settings(), "worker")
     start_telemetry(get_settings(), "worker")
     with tempfile.TemporaryDirectory(prefix="neozork-metrics-") as folder:
-        environment = os.environ | {FOLDER_VARIABLE: folder}
+        own = {FOLDER_VARIABLE: folder, "dramatiq_restart_delay": f"{_VALKEY_AGAIN_AFTER_MS}"}
+        environment = os.environ | own
         supervisor = Supervisor(
             [
                 Program(

@@ -210,9 +210,9 @@ _NOW = func.clock_timestamp()
 _ROW = (
     update(Job).where(Job.id == bindparam("claimed")).execution_options(synchronize_session=False)
 )
+_HELD = and_(Job.status == "running", Job.claimed_as == bindparam("claimed_as"))
 # Durable at its commit: forgotten in a crash, its attempt's number would be given out again, and
 # two workers would pass one fence.
-_HELD = and_(Job.status == "running", Job.claimed_as == bindparam("claimed_as"))
 _CLAIM = (
     _ROW.where(
         or_(and_(or_(*(Job.status == status for status in WAITING)), Job.not_before <= _NOW), _HELD)
