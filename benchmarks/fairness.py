@@ -11,12 +11,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from uuid import UUID
 
 from jobs import PATIENCE_S, UNIT_ID, a_tenant, finish_one, platform, servers, submit
 from jobs_unit import NAP_S, NAPPING, NOTHING
 from psycopg import sql
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import event, func, insert, select, update
 
 from core.jobs.broker import get_broker, publish
 from core.jobs.dispatch import dispatch
@@ -26,11 +27,13 @@ from core.jobs.picks import WINDOW_PER_UNIT, Message
 from core.jobs.units import register_units
 from core.jobs.waiting import wait_for_job
 from core.local.postgres import LocalPostgres
+from core.tenancy.engine import app_engine
 from core.tenancy.models import Tenant
 from core.tenancy.session import open_platform_session, open_session
 
 TENANTS, ROWS, PICKED = 1_000, 1_000_000, 100
 SUBMITTERS = 16
+FIFO = str(Path(__file__).with_name("fairness_fifo.py"))
 
 
 def fill(tenant: UUID, count: int, kind: Kind) -> None:
@@ -89,24 +92,26 @@ def waits_behind(postgres: LocalPostgres, crowd: UUID, single: UUID, rounds: int
     return found
 
 
-def alone(postgres: LocalPostgres, tenant: UUID, kind: Kind, count: int) -> tuple[float, float]:
-    """Answer the rates with turns, caps and window, and with every message sent beforehand."""
+def alone(postgres: LocalPostgres, tenant: UUID, kind: Kind, count: int) -> tuple[float, ...]:
+    """Answer the rates: as it is; first come, first served; every message sent beforehand."""
+    rates = []
+    for dispatcher in (("-m", "workers.dispatcher"), (FIFO,)):
+        empty(postgres)
+        with platform(dispatcher):
+            ready(tenant)
+            finish_one(tenant)
+            fill(tenant, count, kind)
+            rates.append(drained(tenant, count))
     empty(postgres)
-    with platform():
-        ready(tenant)
-        finish_one(tenant)
-        fill(tenant, count, kind)
-        fair = drained(tenant, count)
-    empty(postgres)
-    with platform(dispatcher=False):
+    with platform(()):
         ready(tenant)
         fill(tenant, count, kind)
         waits = select(Job.id).where(Job.status == "queued").order_by(Job.not_before, Job.id)
         with open_session(tenant) as session:
             jobs = session.scalars(waits).all()
         publish([Message(tenant, job, kind.name, kind.queue) for job in jobs])
-        unfair = drained(tenant, count)
-    return fair, unfair
+        rates.append(drained(tenant, count))
+    return tuple(rates)
 
 
 def a_million_rows(postgres: LocalPostgres) -> None:
@@ -131,10 +136,21 @@ def a_million_rows(postgres: LocalPostgres) -> None:
         connection.execute("VACUUM ANALYZE neozork.turns")
 
 
-def picks(rounds: int) -> tuple[list[float], int]:
-    """Answer the milliseconds of each pick of a hundred, its commit included, and the fewest."""
+def picks(rounds: int) -> tuple[list[float], list[float], int]:
+    """Answer the milliseconds of each pick of a hundred, with role, lock and commit, and less.
+
+    The second list: of the statement alone, on the wire and back. And the fewest picked.
+    """
     units = -(-PICKED // WINDOW_PER_UNIT)
+    statements: list[float] = []
     times, fewest = [], PICKED
+
+    def told(_connection: object, _cursor: object, text: str, *_: object) -> None:
+        if text.startswith("WITH flying"):
+            statements.append((time.perf_counter() - began) * 1_000)
+
+    event.listen(app_engine(), "before_cursor_execute", told)
+    event.listen(app_engine(), "after_cursor_execute", told)
     for _ in range(rounds):
         register_units(UNIT_ID, {NOTHING.queue: units})
         began = time.perf_counter()
@@ -144,7 +160,13 @@ def picks(rounds: int) -> tuple[list[float], int]:
         with open_platform_session() as session:
             done = update(Job).where(Job.status == "dispatched")
             session.execute(done.values(status="succeeded", finished_at=func.now()))
-    return times, fewest
+    for moment in ("before_cursor_execute", "after_cursor_execute"):
+        event.remove(app_engine(), moment, told)
+    return times, [after - before for before, after in pairs(statements)], fewest
+
+
+def pairs(values: list[float]) -> Iterator[tuple[float, float]]:
+    return zip(values[::2], values[1::2], strict=True)
 
 
 @contextmanager
@@ -200,23 +222,28 @@ def main() -> None:
         print(f"| jobs of {NAP_S * 1_000:.0f} ms, {len(waits)} samples ", end="")
         print(f"| {statistics.median(waits):.0f} ms | {max(waits):.0f} ms |")
         print()
-        print("| a tenant alone | jobs/s | without turns, caps and window | ratio |")
+        print("| a tenant alone | jobs/s | of first come, first served | of messages sent before |")
         print("|---|---:|---:|---:|")
         for kind, count in ((NAPPING, 500), (NOTHING, 2_000)):
-            pairs = [alone(postgres, crowd, kind, count) for _ in range(options.rounds)]
-            fair, unfair = (statistics.median(rates) for rates in zip(*pairs, strict=True))
-            ratio = statistics.median(one / other for one, other in pairs)
-            print(f"| {kind.name} | {fair:.1f} | {unfair:.1f} | {ratio:.2f} |", flush=True)
+            rounds = [alone(postgres, crowd, kind, count) for _ in range(options.rounds)]
+            fair = statistics.median(rates[0] for rates in rounds)
+            fifo, sent = (
+                statistics.median(rates[0] / rates[other] for rates in rounds) for other in (1, 2)
+            )
+            print(f"| {kind.name} | {fair:.1f} | {fifo:.2f} | {sent:.2f} |", flush=True)
         print()
         a_million_rows(postgres)
         print("| a pick of 100 from 1M rows of 1,000 tenants | fewest picked | p50 | p99 |")
         print("|---|---:|---:|---:|")
-        times, fewest = picks(200)
-        print(f"| alone | {fewest} | {p(times, 50):.1f} ms | {p(times, 99):.1f} ms |")
+        told_picks("alone")
         with submitters(SUBMITTERS):
-            times, fewest = picks(200)
-        print(f"| while 16 connections submit | {fewest} ", end="")
-        print(f"| {p(times, 50):.1f} ms | {p(times, 99):.1f} ms |")
+            told_picks("while 16 connections submit")
+
+
+def told_picks(when: str) -> None:
+    times, statements, fewest = picks(200)
+    for what, found in (("the statement", statements), ("with role, lock and commit", times)):
+        print(f"| {when}, {what} | {fewest} | {p(found, 50):.1f} ms | {p(found, 99):.1f} ms |")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -72,11 +72,11 @@ def servers() -> Iterator[LocalPostgres]:
 
 
 @contextmanager
-def platform(*, dispatcher: bool = True) -> Iterator[None]:
-    """Run the dispatcher and one unit, registered as a supervisor would."""
+def platform(dispatcher: Sequence[str] = ("-m", "workers.dispatcher")) -> Iterator[None]:
+    """Run the dispatcher, or another or none, and one unit, registered as a supervisor would."""
     commands = [[sys.executable, str(FOLDER / "jobs_unit.py"), NOTHING.queue]]
     if dispatcher:
-        commands.append([sys.executable, "-m", "workers.dispatcher"])
+        commands.append([sys.executable, *dispatcher])
     processes = [subprocess.Popen(command) for command in commands]
     try:
         yield

@@ -62,13 +62,12 @@ class Job(SharedBase, kw_only=True):
             *("tenant_id", "queue", "not_before", "id"),
             postgresql_where=text("status = 'queued'"),
         ),
+        # Few at any time: deadlines and leases are sought among them, and renewing writes no index.
         Index(
             "ix_jobs_in_flight",
             *("queue", "tenant_id"),
             postgresql_where=text("status IN ('dispatched', 'running')"),
         ),
-        Index("ix_jobs_deadline", "deadline_at", postgresql_where=text("status = 'dispatched'")),
-        Index("ix_jobs_lease", "lease_until", postgresql_where=text("status = 'running'")),
         Index("ix_jobs_listed", "tenant_id", "created_at", "id"),
         Index(
             "ix_jobs_unfinished_parts",

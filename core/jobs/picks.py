@@ -25,6 +25,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    union_all,
     update,
 )
 
@@ -176,26 +177,29 @@ def _chosen(queue: BindParameter[str], flying: CTE, room: CTE) -> CTE:
     )
     first = _waiting(queue, standing.c.tenant_id).limit(1).correlate(standing).lateral("first")
     turn = (
-        select(standing)
+        select(standing, first.c.id)
         .join(first, literal(value=True))
         .order_by(standing.c.last_pick, standing.c.tenant_id)
         .limit(space)
         .cte("turn")
     )
-    # The others give one each at least: what a tenant may give is what that leaves.
-    others = select(func.count() - 1).select_from(turn).scalar_subquery()
-    waiting = (
+    # What the first ones leave is all that any tenant may give beside.
+    left = space - select(func.count()).select_from(turn).scalar_subquery()
+    place = func.row_number().over(order_by=(Job.not_before, Job.id))
+    more = (
         _waiting(queue, turn.c.tenant_id)
-        .add_columns(func.row_number().over(order_by=(Job.not_before, Job.id)).label("place"))
-        .limit(func.least(turn.c.free, space - others))
+        .add_columns(place.label("place"))
+        .offset(1)
+        .limit(func.least(turn.c.free - 1, left))
         .correlate(turn)
-        .lateral("waiting")
+        .lateral("more")
     )
+    firsts = select(turn.c.id, turn.c.last_pick, turn.c.tenant_id, literal(1).label("place"))
+    others = select(more.c.id, turn.c.last_pick, turn.c.tenant_id, more.c.place).select_from(turn)
+    candidates = union_all(firsts, others.join(more, literal(value=True))).subquery("candidates")
     return (
-        select(waiting.c.id)
-        .select_from(turn)
-        .join(waiting, literal(value=True))
-        .order_by(waiting.c.place, turn.c.last_pick, turn.c.tenant_id)
+        select(candidates.c.id)
+        .order_by(candidates.c.place, candidates.c.last_pick, candidates.c.tenant_id)
         .limit(space)
         .cte("chosen")
     )
