@@ -55,16 +55,21 @@ class Drain:
     def __init__(self) -> None:
         self._left: deque[tuple[float, int]] = deque()
         self._in_flight = 0
+        self._ran_dry = False
 
     def lately(self) -> int:
-        """Answer how many jobs ended within the last moment, as far as was seen."""
+        """Answer how many jobs ended within the last moment, as far as was seen.
+
+        Twice as many where none was left: the units waited, and can do more than they showed.
+        """
         while self._left and self._left[0][0] < time.monotonic() - MOMENT_S:
             self._left.popleft()
-        return sum(count for _, count in self._left)
+        return sum(count for _, count in self._left) * (2 if self._ran_dry else 1)
 
     def see(self, in_flight: int, picked: int) -> None:
         """Take note of how many were in flight before a pick, and how many it added."""
         self._left.append((time.monotonic(), max(self._in_flight - in_flight, 0)))
+        self._ran_dry = in_flight == 0 < self._in_flight
         self._in_flight = in_flight + picked
 
 

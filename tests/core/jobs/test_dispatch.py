@@ -74,7 +74,7 @@ def test_a_window_widens_to_what_the_units_do_and_no_further(
             assert taken is not None
             with claims.finishing(taken):
                 pass
-    assert rounds[:4] == [WINDOW_PER_UNIT] * 3 + [2 * WINDOW_PER_UNIT]
+    assert rounds[:3] == [WINDOW_PER_UNIT, WINDOW_PER_UNIT, 2 * WINDOW_PER_UNIT]
     assert max(rounds) == WIDEST_PER_UNIT
 
 
@@ -83,10 +83,19 @@ def test_a_window_is_narrow_again_a_moment_after_the_units_were_fast(
 ) -> None:
     drain = Drain()
     drain.see(0, picked=30)
-    drain.see(0, picked=0)
-    assert drain.lately() == 30
+    drain.see(10, picked=0)
+    assert drain.lately() == 20
     monkeypatch.setattr(picks, "MOMENT_S", 0.0)
     assert drain.lately() == 0
+
+
+def test_a_window_that_ran_dry_is_twice_as_wide_as_what_went_through_it() -> None:
+    drain = Drain()
+    drain.see(0, picked=3)
+    drain.see(0, picked=0)
+    assert drain.lately() == 6
+    drain.see(0, picked=0)
+    assert drain.lately() == 3
 
 
 def test_a_tenant_gets_no_more_than_its_cap_and_the_rest_waits() -> None:
