@@ -78,8 +78,9 @@ def claim(tenant_id: UUID, job_id: UUID) -> Claim | None:
     rows = run_as(tenant_id, _CLAIM, {"claimed": job_id, "lease": LEASE, "claimed_as": uuid4()})
     if not rows:
         return None
-    taken = Claim(job_id, tenant_id, *rows[0])
-    announce_status(taken, "running")
+    *row, progress = rows[0]
+    taken = Claim(job_id, tenant_id, *row)
+    announce_status(taken, "running", progress=progress)
     return taken
 
 
@@ -235,6 +236,7 @@ _CLAIM = (
         Job.request_id,
         Job.parent_id,
         cast(func.extract("epoch", Job.started_at - Job.not_before), Double),
+        Job.progress,
     )
 )
 _MINE = _ROW.where(Job.attempt == bindparam("mine"), Job.status == "running")

@@ -11,6 +11,9 @@ from core.trading.strategy.parameters import read_value, resolve_params
 from core.trading.strategy.rules import Strategy
 from core.trading.strategy.scope import ParameterRule, ParameterUse
 
+# Python writes no number of thousands of digits, and nobody reads it.
+_COUNTED = 10**15
+
 
 @dataclass(frozen=True, slots=True)
 class Axis:
@@ -69,7 +72,8 @@ def read_grid(
     axes = [_axis(strategy, name, grid[name], most_cells, findings) for name in sorted(grid)]
     cells = prod(len(listed) for listed in grid.values() if isinstance(listed, list | tuple))
     if cells > most_cells:
-        message = f"The grid has {cells:,} cells; at most {most_cells:,} are allowed."
+        told = f"{cells:,}" if cells < _COUNTED else f"more than {_COUNTED:,}"
+        message = f"The grid has {told} cells; at most {most_cells:,} are allowed."
         findings.add("/grid", "grid_too_large", message, "Give fewer values, or wider steps.")
     if findings.faults:
         raise InvalidInputError("The grid does not fit.", errors=findings.faults)

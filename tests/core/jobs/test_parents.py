@@ -246,3 +246,15 @@ def test_listeners_hear_of_the_parent_alone() -> None:
     assert told is not None
     assert [event.data for event in told if str(parent) not in event.data] == []
     assert ['"progress":0.5' in told[0].data, '"progress":1.0' in told[1].data] == [True, True]
+
+
+def test_a_parent_that_ends_keeps_its_progress_also_for_its_listeners() -> None:
+    tenant = a_tenant()
+    parent = a_parent(tenant)
+    for part in parts_of(tenant, parent):
+        do(tenant, part)
+    before = position_of(tenant)
+    claimed(tenant, parent)
+    told = events_since(tenant, before)
+    assert told is not None
+    assert ['"progress":1.0' in event.data for event in told] == [True]

@@ -103,6 +103,11 @@ def test_a_grid_too_large_is_refused_before_its_values_are_read() -> None:
     assert faults({"fast": ["x"] * 101}) == [("/grid", "grid_too_large")]
 
 
+def test_a_grid_of_more_cells_than_a_number_can_tell_is_refused() -> None:
+    found = faults({f"a{axis}": [1] * 10 for axis in range(8_000)})
+    assert ("/grid", "grid_too_large") in found
+
+
 def test_a_value_of_a_listed_parameter_is_one_of_them() -> None:
     assert faults({"stop": [1, 1.5]}) == [("/grid/stop/1", "out_of_range")]
 
