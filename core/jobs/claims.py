@@ -43,8 +43,9 @@ from core.tenancy.session import (
 LEASE = timedelta(seconds=10)
 _FIRST_BACK_OFF_S = 1.0
 _LONGEST_BACK_OFF_S = 300.0
-# A service may be away for as long without a job being blamed for it.
-_ABSENCE_EXCUSED = timedelta(hours=1)
+# A service may be away for about an hour of tries without a job being blamed for it, however long
+# ago that was asked for.
+_TRIES_EXCUSED = 800
 _ABSENT_FOR_S = 5.0
 
 
@@ -114,14 +115,14 @@ def fail(taken: Claim, problem: dict[str, Any], *, again: bool, absence: bool = 
     """End the attempt with an error, and answer the job's status: queued again, or failed.
 
     `again` False ends it now, for an error that another attempt would only repeat. `absence`: it
-    is a service that failed, which blames a job only where it was asked for long ago. A job that
+    is a service that failed, which blames a job only where it was tried very often. A job that
     meets a newer one waiting for the same work ends as superseded.
     """
     with open_session_of(taken.tenant_id) as session:
         failures, excused = session.execute(
-            select(
-                Job.failures + 1 - Job.failures_allowed, Job.created_at > _NOW - _ABSENCE_EXCUSED
-            ).where(Job.id == taken.id)
+            select(Job.failures + 1 - Job.failures_allowed, Job.attempt <= _TRIES_EXCUSED).where(
+                Job.id == taken.id
+            )
         ).one_or_none() or (0, False)
         blame = {"failures": Job.failures + 1, "error": problem}
         if absence and excused:

@@ -91,14 +91,23 @@ def test_a_service_that_is_away_is_tried_again_without_blame() -> None:
     assert (row.status, row.failures, row.error["code"]) == ("queued", 0, "unavailable")
 
 
+def test_a_job_that_waited_for_days_is_not_blamed_either() -> None:
+    tenant = a_tenant()
+    job = asked(tenant)
+    days_ago = func.now() - timedelta(days=2)
+    with open_session(tenant) as session:
+        session.execute(update(Job).values(created_at=days_ago, not_before=days_ago))
+    perform(find_nobody, tenant, job)
+    assert (row_of(tenant, job).status, row_of(tenant, job).failures) == ("queued", 0)
+
+
 def test_a_service_that_is_away_for_hours_ends_its_job() -> None:
     tenant = a_tenant()
     job = asked(tenant)
     statuses = []
     for _ in range(RUN_BACKTEST.failures_allowed):
-        long_ago = {"created_at": func.now() - timedelta(hours=2), "not_before": func.now()}
         with open_session(tenant) as session:
-            session.execute(update(Job).values(long_ago))
+            session.execute(update(Job).values(attempt=Job.attempt + 1_000, not_before=func.now()))
         perform(find_nobody, tenant, job)
         statuses.append(row_of(tenant, job).status)
     assert statuses == ["queued", "queued", "failed"]

@@ -12,6 +12,7 @@ from core.errors import Fault, InvalidInputError
 from core.trading.backtest.run import run_backtest
 from core.trading.backtest.settings import Costs, Profile, Settings
 from core.trading.bars.series import Bars
+from core.trading.research.desk import Desk, StoppedError
 from core.trading.research.grid import Grid, read_grid
 from core.trading.research.prepared import Cell, Sweep, prepare_sweep
 from core.trading.research.sweep import run_cells
@@ -292,19 +293,18 @@ def test_a_checkpoint_that_raises_ends_the_work_at_once() -> None:
 
 
 def test_a_long_cell_is_left_in_its_middle() -> None:
-    """One cell of a million bars, run bar by bar through a program, takes seconds."""
-    bars = hourly_bars(2, 1_000_000)
-    document = SWEPT["guarded"][0]
-    _, _, sweep = a_sweep(document, {"fast_n": [2]}, bars=bars)
-    calls: list[int] = []
+    stretches = 16
+    bars = hourly_bars(2, stretches * 65_536)
+    _, _, sweep = a_sweep(SWEPT["guarded"][0], {"fast_n": [2]}, bars=bars)
+    asked: list[int] = []
 
-    def checkpoint() -> None:
-        calls.append(1)
-        if len(calls) > 3:
-            raise CancelledError
+    def is_stopped() -> bool:
+        asked.append(1)
+        return len(asked) > stretches // 2
 
-    with pytest.raises(CancelledError):
-        list(run_cells(sweep, range(1), checkpoint=checkpoint))
+    with pytest.raises(StoppedError):
+        Desk(sweep, is_stopped).cells(range(1))
+    assert len(asked) == stretches // 2 + 1
 
 
 def test_what_fits_no_cell_is_refused_before_any_runs() -> None:
