@@ -10,6 +10,7 @@ import argparse
 import http.client
 import json
 import os
+import secrets
 import socket
 import statistics
 import subprocess
@@ -34,7 +35,7 @@ from core.tenancy.session import open_platform_session, open_session
 
 HOST = "127.0.0.1"
 STREAMS_A_USER = 10
-PASSWORD = "correct horse battery"  # noqa: S105
+PASSWORD = secrets.token_urlsafe()
 PATIENCE_S = 60.0
 
 

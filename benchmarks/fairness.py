@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
-from jobs import PATIENCE_S, UNIT_ID, a_tenant, finish_one, platform, servers, submit
+from jobs import DISPATCHER, PATIENCE_S, UNIT_ID, a_tenant, finish_one, platform, servers, submit
 from jobs_unit import NAP_S, NAPPING, NOTHING
 from psycopg import sql
 from sqlalchemy import event, func, insert, select, update
@@ -95,7 +95,7 @@ def waits_behind(postgres: LocalPostgres, crowd: UUID, single: UUID, rounds: int
 def alone(postgres: LocalPostgres, tenant: UUID, kind: Kind, count: int) -> tuple[float, ...]:
     """Answer the rates: as it is; first come, first served; every message sent beforehand."""
     rates = []
-    for dispatcher in (("-m", "workers.dispatcher"), (FIFO,)):
+    for dispatcher in (DISPATCHER, (FIFO,)):
         empty(postgres)
         with platform(dispatcher):
             ready(tenant)

@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -40,6 +40,7 @@ from core.tenancy.session import open_platform_session, open_session
 FOLDER = Path(__file__).resolve().parent
 PEERS = FOLDER.parent / ".venv-peers" / "bin" / "python"
 PATIENCE_S = 120.0
+DISPATCHER = ("-m", "workers.dispatcher")
 UNIT_ID = uuid4()
 
 
@@ -71,12 +72,17 @@ def servers() -> Iterator[LocalPostgres]:
         shutil.rmtree(folder)
 
 
-@contextmanager
-def platform(dispatcher: Sequence[str] = ("-m", "workers.dispatcher")) -> Iterator[None]:
+def platform(dispatcher: Sequence[str] = DISPATCHER) -> AbstractContextManager[None]:
     """Run the dispatcher, or another or none, and one unit, registered as a supervisor would."""
     commands = [[sys.executable, str(FOLDER / "jobs_unit.py"), NOTHING.queue]]
     if dispatcher:
         commands.append([sys.executable, *dispatcher])
+    return running(commands)
+
+
+@contextmanager
+def running(commands: Iterable[Sequence[str]]) -> Iterator[None]:
+    """Run programs for the length of a block."""
     processes = [subprocess.Popen(command) for command in commands]
     try:
         yield

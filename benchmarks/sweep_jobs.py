@@ -10,12 +10,11 @@ two free cores could do where others are busy. Prints a table for benchmarks/RES
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,7 +23,7 @@ from uuid import UUID, uuid4
 import numpy as np
 from engine import our_bars
 from engine_bars import CASH
-from jobs import PATIENCE_S, UNIT_ID, a_tenant, servers
+from jobs import PATIENCE_S, UNIT_ID, a_tenant, running, servers
 from sqlalchemy import select
 from sweep_market import (
     BARS,
@@ -70,17 +69,9 @@ def measured(once: Callable[[], float]) -> tuple[float, float]:
     return taken, spent(os.getpid()) - before
 
 
-@contextmanager
-def two_units() -> Iterator[None]:
+def two_units() -> AbstractContextManager[None]:
     modules = [["workers.unit", "bulk"], ["workers.unit", "bulk"], ["workers.dispatcher"]]
-    processes = [subprocess.Popen([sys.executable, "-m", *module]) for module in modules]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait()
+    return running([[sys.executable, "-m", *module] for module in modules])
 
 
 def a_request(tenant: UUID, market: Bars, axes: dict[str, list[int]]) -> SweepRequest:

@@ -125,9 +125,8 @@ def sum_curves(curves: FloatArray, sums: FloatArray) -> None:
     sums[0], sums[1], sums[2], sums[3] = first, second, third, fourth
 
 
-def summarise(simulation: Simulation, span: Span) -> dict[str, Any]:
-    """Answer the numbers of a finished run by name, undefined ones as None."""
-    numbers: RecordArray = np.zeros(1, NUMBERS)
+def measure_run(simulation: Simulation, span: Span, work: FloatArray, numbers: RecordArray) -> None:
+    """Write the numbers of a finished run; `work`: `span.room` of its trades, or more."""
     measure(
         span.stop,
         span.cash,
@@ -138,9 +137,15 @@ def summarise(simulation: Simulation, span: Span) -> dict[str, Any]:
         simulation.books,
         simulation.rules,
         simulation.state,
-        np.empty(span.room(len(simulation.trades))),
+        work,
         numbers,
     )
+
+
+def summarise(simulation: Simulation, span: Span) -> dict[str, Any]:
+    """Answer the numbers of a finished run by name, undefined ones as None."""
+    numbers: RecordArray = np.zeros(1, NUMBERS)
+    measure_run(simulation, span, np.empty(span.room(len(simulation.trades))), numbers)
     return summary_of(numbers, sum_of(simulation.equity), span)
 
 

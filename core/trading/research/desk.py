@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import Fault, InvalidInputError
-from core.trading.backtest.metrics import measure, sum_curves, summary_of
+from core.trading.backtest.metrics import measure_run, sum_curves, summary_of
 from core.trading.backtest.plan import code_of, pack_events, plan_of, room_for_events, rules_of
 from core.trading.backtest.profiles import SWITCHES, profile_faults
 from core.trading.backtest.records import Books, Plan, RecordArray
@@ -122,19 +122,7 @@ class Desk:
         room = span.room(int(self._books.written["trades"][0]))
         if room > len(self._work):
             self._work = np.empty(2 * room)
-        measure(
-            span.stop,
-            span.cash,
-            span.periods,
-            span.microseconds,
-            span.day_ends,
-            simulation.market,
-            simulation.books,
-            simulation.rules,
-            simulation.state,
-            self._work,
-            self._numbers[lane : lane + 1],
-        )
+        measure_run(simulation, span, self._work, self._numbers[lane : lane + 1])
 
     def _simulation(self, lane: int, values: Mapping[str, float]) -> Simulation:
         """Answer a cell's run before its first bar, on this desk's books."""
