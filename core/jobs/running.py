@@ -12,6 +12,7 @@ from uuid import UUID
 import sentry_sdk
 
 from core.errors import ConfigurationError, InvalidInputError, NeozorkError, UnavailableError
+from core.ids import PLATFORM
 from core.jobs import claims
 from core.jobs.claims import Claim, FenceLostError
 from core.jobs.events import wake_dispatcher
@@ -28,7 +29,6 @@ FINISH_WITHIN_S = 8.0
 LOST_UNIT_EXIT = 75
 
 _ANNOUNCE_EVERY_S = 0.1
-_FINAL = (InvalidInputError, ConfigurationError)
 _at_work: set["RunningJob"] = set()
 log = get_logger(__name__)
 
@@ -127,9 +127,15 @@ def _run(function: Callable[[RunningJob], None], job: RunningJob) -> str:
     except UnavailableError as error:
         log.warning("job_waits_for_service", detail=error.detail)
         return _record(job, error.problem(), again=True, absence=True)
+    except ConfigurationError as error:
+        log.exception("job_misconfigured", detail=error.detail)
+        sentry_sdk.capture_exception(error)
+        # What it says is for operators alone.
+        problem = error.problem() if job.tenant_id == PLATFORM else _crash_problem()
+        return _record(job, problem, again=False)
     except NeozorkError as error:
         log.warning("job_refused", code=error.instance_code, detail=error.detail)
-        return _record(job, error.problem(), again=not isinstance(error, _FINAL))
+        return _record(job, error.problem(), again=not isinstance(error, InvalidInputError))
     except MemoryError:
         log.warning("job_too_large")
         return _record(job, _too_large(job), again=False)

@@ -8,7 +8,8 @@ import pytest
 from psycopg import sql
 from sqlalchemy import func, select, update
 
-from core.errors import Fault, InvalidInputError, UnavailableError
+from core.errors import ConfigurationError, Fault, InvalidInputError, UnavailableError
+from core.ids import PLATFORM
 from core.jobs import claims, running
 from core.jobs.control import cancel_job, get_job
 from core.jobs.kinds import END_TRIAL, RUN_BACKTEST, Kind
@@ -16,7 +17,7 @@ from core.jobs.models import Job
 from core.jobs.running import RunningJob, perform
 from core.jobs.submit import submit_job
 from core.tenancy.roles import tenant_role
-from core.tenancy.session import open_session
+from core.tenancy.session import open_platform_session, open_session
 from tests.builders import a_tenant
 
 pytestmark = pytest.mark.usefixtures("quiet_jobs")
@@ -73,6 +74,21 @@ def test_an_input_that_stays_wrong_is_not_tried_again() -> None:
     assert (row.status, row.failures) == ("failed", 1)
     assert row.error is not None
     assert row.error["errors"][0]["path"] == "/row/1"
+
+
+def test_a_wrong_setting_ends_a_job_and_is_told_to_operators_alone() -> None:
+    def misconfigured(_job: RunningJob) -> None:
+        raise ConfigurationError("/srv/blobs is no storage URL.")
+
+    row = performed(misconfigured)
+    assert row.error is not None
+    assert (row.status, row.failures, row.error["code"]) == ("failed", 1, "internal")
+    assert "/srv" not in str(row.error)
+    with open_platform_session() as session:
+        own = submit_job(session, kind=RUN_BACKTEST, args={})
+    perform(misconfigured, PLATFORM, own)
+    with open_platform_session() as session:
+        assert "/srv" in str(get_job(session, own).error)
 
 
 def test_a_job_that_wants_too_much_memory_ends_and_its_unit_lives_on() -> None:
