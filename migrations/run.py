@@ -28,8 +28,9 @@ from core.ids import PLATFORM
 from core.jobs.turns import set_turns
 from core.logging import configure_logging, get_logger
 from core.settings import get_settings
+from core.storage.installed import install_store
 from core.tenancy.engine import owner_engine
-from core.tenancy.models import SHARED_SCHEMA, TenantRelease, TenantSchema, TenantUpgrade
+from core.tenancy.models import SHARED_SCHEMA, Tenant, TenantRelease, TenantSchema, TenantUpgrade
 from core.tenancy.provisioning import birth_script, upgrade_script
 from core.tenancy.roles import SET_CONFIG_ADVICE, access_statements, may_set_config
 from core.tenancy.session import open_platform_session
@@ -249,6 +250,9 @@ def _migrate(retried: list[str] | None) -> None:
         log.info("quarantine_lifted", tenants=lifted)
     outcome = migrate()
     log.info("migrated", **asdict(outcome))
+    with open_platform_session() as session:
+        first = session.scalar(select(Tenant.id).limit(1)) is None
+    install_store(first=first)
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -18,6 +18,7 @@ from core.local.account import Account
 from core.local.postgres import OWNER, LocalPostgres
 from core.local.valkey import LocalValkey
 from core.settings import get_settings
+from core.storage.installed import install_store, installed_store
 from core.tenancy.engine import app_engine
 from core.valkey import get_valkey
 from tests.peers.tcp_proxy import TcpProxy
@@ -157,11 +158,24 @@ def postgres_away(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 def _away(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setenv(name, url)
-        get_settings.cache_clear()
-        get_valkey.cache_clear()
+        _forget()
         yield
-    get_settings.cache_clear()
-    get_valkey.cache_clear()
+    _forget()
+
+
+def _forget() -> None:
+    for cached in (get_settings, get_valkey, installed_store):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def blob_folder(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Keep this process's blobs in a folder that can be taken away, and answer it."""
+    assert database
+    folder = tmp_path / "blobs"
+    for _ in _away(monkeypatch, "STORAGE_URL", f"file://{folder}"):
+        install_store(first=True)
+        yield folder
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def open_platform(
             environment = _environment(data, port, honour_environment=honour_environment)
             _refuse_taken_port(environment["HOST"], int(environment["PORT"]))
             _start_servers(account, data, sockets, environment, servers)
-            for folder in ("logs", "blobs", "cache"):
+            for folder in ("logs", "cache"):
                 (data / folder).mkdir(mode=0o700, exist_ok=True)
             _write_settings(data / SETTINGS_FILE, environment)
             programs = dict(_procfile())

@@ -17,6 +17,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
 
 from core.errors import ConfigurationError, NotFoundError, UnavailableError
+from core.storage.folder import folder_of, make_folder, refuse_absent
 from core.storage.keys import checked_key, checked_prefix, tenant_key
 
 if TYPE_CHECKING:
@@ -61,20 +62,22 @@ class BlobStore:
     """Reads and writes blobs; safe to share between threads.
 
     Raises NotFoundError where a key has no blob, UnavailableError where the store does not
-    answer or cannot write, InvalidInputError (`bad_key`) for what is no key.
+    answer or cannot write, InvalidInputError (`bad_key`) for what is no key. `folder`: where the
+    blobs lie, looked for at each use.
     """
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, *, folder: Path | None = None) -> None:
         self._store = store
+        self._folder = folder
 
     def put(self, key: str, data: bytes) -> None:
         """Store the bytes under the key, in place of what was there."""
-        with _translated(checked_key(key)):
+        with self._using(checked_key(key)):
             obstore.put(self._store, key, data)
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a file's bytes, in parts of 8 MiB, so that it is never in memory whole."""
-        with _translated(checked_key(key)), path.open("rb") as file:
+        with self._using(checked_key(key)), path.open("rb") as file:
             obstore.put(self._store, key, file, chunk_size=_CHUNK_BYTES)
 
     def put_content(self, tenant_id: UUID, kind: str, data: bytes) -> str:
@@ -86,19 +89,19 @@ class BlobStore:
 
     def get(self, key: str) -> bytes:
         """Answer the blob's bytes."""
-        with _translated(checked_key(key)):
+        with self._using(checked_key(key)):
             return bytes(obstore.get(self._store, key).bytes())
 
     def stream(self, key: str) -> Iterator[bytes]:
         """Yield the blob's bytes in order, in parts of about 8 MiB."""
-        with _translated(checked_key(key)):
+        with self._using(checked_key(key)):
             for part in obstore.get(self._store, key).stream(min_chunk_size=_CHUNK_BYTES):
                 yield bytes(part)
 
     def size(self, key: str) -> int | None:
         """Answer the blob's length in bytes, None where there is none."""
         try:
-            with _translated(checked_key(key)):
+            with self._using(checked_key(key)):
                 return int(obstore.head(self._store, key)["size"])
         except NotFoundError:
             return None
@@ -106,7 +109,7 @@ class BlobStore:
     def delete(self, key: str) -> None:
         """Remove the blob; that there is none is no error, so that it can be repeated."""
         try:
-            with _translated(checked_key(key)):
+            with self._using(checked_key(key)):
                 obstore.delete(self._store, key)
         except NotFoundError:
             return
@@ -114,7 +117,7 @@ class BlobStore:
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         """Yield the blobs under a prefix such as `<tenant id>/bars/`, in order of their keys."""
         found: list[BlobInfo] = []
-        with _translated(checked_prefix(prefix)):
+        with self._using(checked_prefix(prefix)):
             for page in obstore.list(self._store, prefix=prefix.removesuffix("/")):
                 found += [BlobInfo(meta["path"], int(meta["size"])) for meta in page]
         yield from sorted(found, key=lambda blob: blob.key)
@@ -122,7 +125,7 @@ class BlobStore:
     def usage(self, prefix: str) -> Usage:
         """Answer how much lies under a prefix."""
         count = size = 0
-        with _translated(checked_prefix(prefix)):
+        with self._using(checked_prefix(prefix)):
             for page in obstore.list(self._store, prefix=prefix.removesuffix("/")):
                 count += len(page)
                 size += sum(int(meta["size"]) for meta in page)
@@ -135,27 +138,47 @@ class BlobStore:
             self.delete(key)
         return len(keys)
 
+    @contextmanager
+    def _using(self, key: str) -> Iterator[None]:
+        """Turn the library's errors into ours; an absent folder would answer that nothing is."""
+        if self._folder is not None:
+            refuse_absent(self._folder)
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise NotFoundError(f"There is no blob {key}.") from error
+        except (BaseError, OSError) as error:
+            raise UnavailableError("The storage does not answer.") from error
 
-def open_store(url: str, *, aws: AwsSettings | None = None) -> BlobStore:
+
+def open_store(url: str, *, aws: AwsSettings | None = None, make: bool = True) -> BlobStore:
     """Open the store of a URL: `file:///var/lib/neozork/blobs`, `s3://bucket/prefix`, `memory://`.
 
-    A folder is made where there is none. Nothing is sent until the first use. Raises
-    ConfigurationError for another URL.
+    A folder is made where there is none, or, where `make` is False, is an absent service: raises
+    UnavailableError. Nothing is sent until the first use. Raises ConfigurationError for another
+    URL.
     """
+    folder = folder_of(url)
+    if folder is not None:
+        return _in_folder(folder, make=make)
     parts = urlsplit(url)
-    path = unquote(parts.path)
     if parts.scheme == "memory":
         return BlobStore(MemoryStore())
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and path.startswith("/"):
-        try:
-            return BlobStore(LocalStore(prefix=path, mkdir=True))
-        except (BaseError, OSError, ValueError) as error:
-            raise ConfigurationError(f"The folder {path} cannot be used for storage.") from error
     if parts.scheme == "s3" and parts.netloc:
-        return BlobStore(_s3(parts.netloc, path.strip("/"), aws or AwsSettings()))
+        return BlobStore(_s3(parts.netloc, unquote(parts.path).strip("/"), aws or AwsSettings()))
     raise ConfigurationError(
         f"{parts.scheme or url!r} is no storage URL: use file:///folder or s3://bucket/prefix."
     )
+
+
+def _in_folder(folder: Path, *, make: bool) -> BlobStore:
+    if make:
+        make_folder(folder)
+    refuse_absent(folder)
+    try:
+        return BlobStore(LocalStore(prefix=folder), folder=folder)
+    except (BaseError, OSError, ValueError) as error:
+        raise UnavailableError("The storage does not answer.") from error
 
 
 def _s3(bucket: str, prefix: str, aws: AwsSettings) -> S3Store:
@@ -179,14 +202,3 @@ def _s3(bucket: str, prefix: str, aws: AwsSettings) -> S3Store:
         },
         retry_config={"max_retries": aws.max_retries},
     )
-
-
-@contextmanager
-def _translated(key: str) -> Iterator[None]:
-    """Turn the library's errors into ours."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise NotFoundError(f"There is no blob {key}.") from error
-    except (BaseError, OSError) as error:
-        raise UnavailableError("The storage does not answer.") from error

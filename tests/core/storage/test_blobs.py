@@ -1,4 +1,5 @@
 import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
@@ -7,6 +8,7 @@ import pytest
 
 from core.errors import ConfigurationError, InvalidInputError, NotFoundError, UnavailableError
 from core.storage.blobs import AwsSettings, BlobInfo, BlobStore, Usage, open_store
+from core.storage.folder import MARK
 from core.storage.keys import tenant_key, tenant_prefix
 
 ONE = UUID("0192f0c1-2a3b-7c4d-8e5f-000000000001")
@@ -121,16 +123,53 @@ def test_a_folder_keeps_blobs_under_their_keys_and_nothing_else(tmp_path: Path) 
     store = open_store(f"file://{tmp_path}/with%20space")
     store.put(NAME, b"x")
     found = [path for path in (tmp_path / "with space").rglob("*") if path.is_file()]
-    assert found == [tmp_path / "with space" / NAME]
+    assert set(found) == {tmp_path / "with space" / name for name in (NAME, MARK)}
     assert open_store(f"file://{tmp_path}/with%20space").get(NAME) == b"x"
 
 
-def test_a_folder_that_became_a_file_is_unavailable(tmp_path: Path) -> None:
-    store = open_store(f"file://{tmp_path}/blobs")
-    (tmp_path / "blobs").rmdir()
-    (tmp_path / "blobs").write_bytes(b"")
-    with pytest.raises(UnavailableError):
-        store.put(NAME, b"x")
+@pytest.mark.parametrize("what", ["nothing", "an empty folder", "a file"])
+def test_a_folder_that_is_away_is_unavailable_and_not_made_anew(tmp_path: Path, what: str) -> None:
+    folder, elsewhere = tmp_path / "blobs", tmp_path / "elsewhere"
+    store = open_store(f"file://{folder}")
+    store.put(NAME, b"x")
+    folder.rename(elsewhere)
+    put_in_its_place(what, folder)
+    before = sorted(tmp_path.iterdir())
+    uses: list[Callable[[], object]] = [
+        *(lambda call=call: call(NAME) for call in (store.get, store.size, store.delete)),
+        lambda: list(store.stream(NAME)),
+        lambda: list(store.list(tenant_prefix(ONE))),
+        lambda: store.usage(tenant_prefix(ONE)),
+        lambda: store.put(NAME, b"y"),
+        lambda: open_store(f"file://{folder}", make=False),
+    ]
+    for use in uses:
+        with pytest.raises(UnavailableError) as refused:
+            use()
+        assert str(tmp_path) not in str(refused.value.problem()), "tenants read this"
+    assert sorted(tmp_path.iterdir()) == before
+    clear(folder)
+    elsewhere.rename(folder)
+    assert store.get(NAME) == b"x", "it is there again, as it was"
+
+
+def put_in_its_place(what: str, folder: Path) -> None:
+    if what == "an empty folder":
+        folder.mkdir()
+    elif what == "a file":
+        folder.touch()
+
+
+def clear(folder: Path) -> None:
+    if folder.is_dir():
+        folder.rmdir()
+    folder.unlink(missing_ok=True)
+
+
+def test_a_folder_that_cannot_be_made_is_a_fault_of_the_installation(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=f"{tmp_path}/file"):
+        open_store(f"file://{tmp_path}/file")
 
 
 def test_an_unreachable_s3_is_unavailable() -> None:

@@ -1,14 +1,17 @@
 import json
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from flask.testing import FlaskClient
+from sqlalchemy import func, update
 
 from core.jobs import claims
 from core.jobs.claims import FenceLostError
 from core.jobs.control import cancel_job
 from core.jobs.dead_letters import retry_job
+from core.jobs.models import Job
 from core.jobs.running import RunningJob
 from core.settings import get_settings
 from core.storage.installed import installed_store
@@ -19,7 +22,15 @@ from core.trading.backtest.signing import signing_key
 from core.trading.models import Backtest, BarSet
 from core.trading.runs import import_bars, parts_of, run_backtest
 from core.trading.strategy.reading import read_strategy
-from tests.builders import a_backtest, a_client, a_strategy, a_tenant, some_data, upload_form
+from tests.builders import (
+    a_backtest,
+    a_client,
+    a_strategy,
+    a_tenant,
+    do_jobs,
+    some_data,
+    upload_form,
+)
 from tests.laws.strategies import PLAIN, hourly_bars
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -128,6 +139,39 @@ def test_bars_that_the_storage_lost_fail_the_run_and_say_so() -> None:
     run = client.get(f"/api/v1/trading/backtesting/{a_backtest(client, tenant, data_id=data)}").json
     assert (run["status"], run["error"]["code"]) == ("failed", "data_lost")
     assert "Upload them again" in run["error"]["detail"]
+
+
+def test_a_job_waits_for_a_folder_that_is_away_and_tells_no_tenant_where_it_is(
+    blob_folder: Path,
+) -> None:
+    tenant = a_tenant()
+    client = a_client(tenant)
+    done = a_backtest(client, tenant, data_id=some_data(client, tenant))
+    made = client.post("/api/v1/trading/data/", data=upload_form()).json
+    elsewhere = blob_folder.rename(blob_folder.with_name("elsewhere"))
+    for cached in (True, False):
+        if not cached:
+            installed_store.cache_clear()
+        do_jobs(tenant)
+        with open_session(tenant) as session:
+            waits = session.get_one(Job, UUID(made["job_id"]))
+        assert waits.error is not None
+        assert (waits.status, waits.failures) == ("queued", 0)
+        assert waits.error["code"] == "unavailable"
+        assert str(blob_folder.parent) not in str(waits.error)
+        answer = client.get(f"/api/v1/trading/backtesting/{done}/series")
+        assert (answer.status_code, answer.json["code"]) == (503, "unavailable"), "not lost"
+        assert not blob_folder.exists()
+        make_due(tenant)
+    elsewhere.rename(blob_folder)
+    do_jobs(tenant)
+    assert client.get(f"/api/v1/trading/data/{made['id']}").json["status"] == "succeeded"
+    assert client.get(f"/api/v1/trading/backtesting/{done}/series").status_code == 200
+
+
+def make_due(tenant: UUID) -> None:
+    with open_session(tenant) as session:
+        session.execute(update(Job).values(not_before=func.now()))
 
 
 ROWS = "\n".join(f"2021-01-{day:02},5,6,4,5" for day in range(1, 32)).encode()
