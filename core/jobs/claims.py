@@ -127,15 +127,15 @@ def fail(taken: Claim, problem: dict[str, Any], *, again: bool, absence: bool = 
         blame = {"failures": Job.failures + 1, "error": problem}
         if absence and excused:
             later = _after(_ABSENT_FOR_S)
-            status = _wait_again(session, taken, not_before=later, error=problem)
+            stands = _wait_again(session, taken, not_before=later, error=problem)
         elif again and failures < 0:
-            status = _wait_again(session, taken, not_before=back_off(Job.failures), **blame)
+            stands = _wait_again(session, taken, not_before=back_off(Job.failures), **blame)
         else:
-            status = _end(session, taken, "failed", **blame)
+            stands = _end(session, taken, "failed", **blame)
             if taken.parent_id is not None:
                 part_failed(session, [taken.parent_id], problem)
-    announce_status(taken, status, error=problem)
-    return status
+    announce_status(taken, **stands)
+    return str(stands["status"])
 
 
 def give_back(taken: Claim) -> None:
@@ -144,8 +144,8 @@ def give_back(taken: Claim) -> None:
     One that meets a newer one waiting for the same work ends as superseded.
     """
     with open_session_of(taken.tenant_id) as session:
-        status = _wait_again(session, taken, started_at=None)
-    announce_status(taken, status)
+        stands = _wait_again(session, taken, started_at=None)
+    announce_status(taken, **stands)
 
 
 def back_off(failures: InstrumentedAttribute[int]) -> ColumnElement[Any]:
@@ -173,27 +173,33 @@ def announce_status(taken: Claim, status: str, *, wake: str | None = None, **mor
     announce(taken.tenant_id, "job", told, wake=wake)
 
 
-def _wait_again(session: TenantSession | PlatformSession, taken: Claim, **changed: Any) -> str:
+def _wait_again(
+    session: TenantSession | PlatformSession, taken: Claim, **changed: Any
+) -> dict[str, Any]:
     try:
         with session.begin_nested():
             waits = _MINE.values(status="queued", lease_until=None, **changed)
-            _fenced(session, taken, waits)
+            return _fenced(session, taken, waits)
     except IntegrityError:
         return _end(session, taken, "superseded", **changed)
-    return "queued"
 
 
 def _end(
     session: TenantSession | PlatformSession, taken: Claim, status: str, **changed: Any
-) -> str:
+) -> dict[str, Any]:
     ended = {"status": status, "lease_until": None, "finished_at": func.clock_timestamp()}
-    _fenced(session, taken, _MINE.values(ended | changed))
-    return status
+    return _fenced(session, taken, _MINE.values(ended | changed))
 
 
-def _fenced(session: TenantSession | PlatformSession, taken: Claim, statement: Update) -> None:
-    if session.execute(statement.returning(Job.id), _fence(taken)).one_or_none() is None:
+def _fenced(
+    session: TenantSession | PlatformSession, taken: Claim, statement: Update
+) -> dict[str, Any]:
+    """Write behind the fence, and answer what listeners are told of the row."""
+    told = statement.returning(Job.status, Job.progress, Job.message, Job.error)
+    row = session.execute(told, _fence(taken)).one_or_none()
+    if row is None:
         raise _lost(taken)
+    return row._asdict()
 
 
 def _fence(taken: Claim) -> dict[str, Any]:

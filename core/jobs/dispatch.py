@@ -90,7 +90,10 @@ def reap() -> int:
             not_before=case((ends, Job.not_before), else_=claims.back_off(Job.failures)),
             finished_at=case((ends, now), else_=None),
         )
-        .returning(Job.id, Job.tenant_id, Job.kind, Job.attempt, Job.parent_id, Job.status)
+        .returning(
+            *(Job.id, Job.tenant_id, Job.kind, Job.attempt, Job.parent_id),
+            *(Job.status, Job.progress, Job.message),
+        )
     )
     try:
         with open_platform_session() as session:
@@ -102,7 +105,8 @@ def reap() -> int:
         return 0
     for row in rows:
         taken = claims.Claim(row.id, row.tenant_id, row.kind, {}, row.attempt, None, row.parent_id)
-        claims.announce_status(taken, row.status, error=_WORKER_DIED)
+        told = {"progress": row.progress, "message": row.message, "error": _WORKER_DIED}
+        claims.announce_status(taken, row.status, **told)
         if row.kind in KINDS:
             count_death(KINDS[row.kind])
     return len(rows)

@@ -1,3 +1,5 @@
+import json
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
@@ -9,7 +11,9 @@ from core.errors import NeozorkError
 from core.ids import PLATFORM
 from core.jobs import claims
 from core.jobs.claims import Claim, FenceLostError
+from core.jobs.control import get_job, job_document
 from core.jobs.dispatch import dispatch, reap
+from core.jobs.events import events_since, position_of
 from core.jobs.kinds import RUN_BACKTEST
 from core.jobs.models import Job
 from core.jobs.picks import Message
@@ -153,6 +157,32 @@ def test_a_job_that_is_given_back_blames_nobody() -> None:
     claims.give_back(taken)
     assert (row_of(taken.id).status, row_of(taken.id).failures) == ("queued", 0)
     assert claimed(tenant, taken.id).attempt == 2
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        claims.give_back,
+        lambda taken: claims.fail(taken, PROBLEM, again=True),
+        lambda taken: claims.fail(taken, PROBLEM, again=True, absence=True),
+        lambda taken: claims.fail(taken, PROBLEM, again=False),
+        lambda taken: (expire_lease(taken.id), reap()),
+    ],
+    ids=["given back", "tried again", "service away", "failed", "worker died"],
+)
+def test_listeners_hear_of_an_attempts_end_what_its_row_says(
+    end: Callable[[Claim], object],
+) -> None:
+    tenant = a_tenant()
+    taken = claimed(tenant, a_job(tenant))
+    claims.renew(taken, 0.5, "halfway")
+    before = position_of(tenant)
+    end(taken)
+    with open_session(tenant) as session:
+        row = job_document(get_job(session, taken.id))
+    assert (row["progress"], row["message"]) == (0.5, "halfway")
+    told = [json.loads(event.data) for event in events_since(tenant, before) or ()]
+    assert told == [{name: row[name] for name in told[0]}]
 
 
 def test_a_message_before_its_commit_is_not_lost() -> None:
