@@ -256,5 +256,5 @@ _HOLDS = select(Job.id).where(
     Job.id == bindparam("claimed"), Job.attempt == bindparam("mine"), Job.status == "running"
 )
 _SUCCEED = _MINE.values(
-    status="succeeded", progress=1.0, lease_until=None, finished_at=_NOW
+    status="succeeded", progress=1.0, message=None, lease_until=None, finished_at=_NOW
 ).returning(Job.id)

@@ -131,7 +131,7 @@ def refuse_part(job: Job) -> None:
 def announce_job(job: Job) -> None:
     """Tell the tenant's listeners how a job stands, after the commit that changed it."""
     taken = Claim(job.id, job.tenant_id, job.kind, job.args, job.attempt, job.request_id)
-    told = {"progress": job.progress, "message": job.message}
+    told = {"progress": job.progress, "message": job.message, "error": job.error}
     announce_status(taken, job.status, wake=job.queue, **told)
 
 

@@ -1,3 +1,5 @@
+import json
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
@@ -6,6 +8,7 @@ from core.errors import ConflictError, NeozorkError, NotFoundError
 from core.jobs import claims
 from core.jobs.control import (
     JobFilter,
+    announce_job,
     cancel_job,
     get_job,
     job_document,
@@ -13,11 +16,12 @@ from core.jobs.control import (
     list_jobs,
     unfinished_jobs,
 )
-from core.jobs.dead_letters import retry_job
+from core.jobs.dead_letters import discard_job, retry_job
+from core.jobs.events import events_since, position_of
 from core.jobs.kinds import END_TRIAL, RUN_BACKTEST, Kind
 from core.jobs.models import Job
 from core.jobs.submit import submit_job
-from core.tenancy.session import open_session
+from core.tenancy.session import TenantSession, open_session
 from tests.builders import a_tenant
 
 pytestmark = pytest.mark.usefixtures("quiet_jobs")
@@ -160,3 +164,19 @@ def test_a_published_job_shows_its_error_until_it_succeeds() -> None:
 def test_a_job_that_never_was_is_not_found() -> None:
     with open_session(a_tenant()) as session, pytest.raises(NotFoundError):
         get_job(session, uuid4())
+
+
+@pytest.mark.parametrize("move", [cancel_job, discard_job, retry_job])
+def test_listeners_hear_of_a_moved_job_what_its_document_says(
+    move: Callable[[TenantSession, UUID], Job],
+) -> None:
+    tenant = a_tenant()
+    job = a_job(tenant)
+    claims.fail(claimed(tenant, job), PROBLEM, again=move is cancel_job)
+    before = position_of(tenant)
+    with open_session(tenant) as session:
+        moved = move(session, job)
+    announce_job(moved)
+    stands = job_document(moved)
+    told = [json.loads(event.data) for event in events_since(tenant, before) or ()]
+    assert told == [{name: stands[name] for name in told[0]}]

@@ -1,3 +1,4 @@
+import json
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,7 +12,8 @@ from sqlalchemy import func, select, update
 from core.errors import ConfigurationError, Fault, InvalidInputError, UnavailableError
 from core.ids import PLATFORM
 from core.jobs import claims, running
-from core.jobs.control import cancel_job, get_job
+from core.jobs.control import cancel_job, get_job, job_document
+from core.jobs.events import events_since, position_of
 from core.jobs.kinds import END_TRIAL, RUN_BACKTEST, Kind
 from core.jobs.models import Job
 from core.jobs.running import RunningJob, perform
@@ -43,6 +45,22 @@ def row_of(tenant: UUID, job: UUID) -> Job:
 
 def test_a_function_that_returns_has_succeeded() -> None:
     assert performed(lambda job: job.progress(0.5, "half")).status == "succeeded"
+
+
+def test_a_job_that_succeeded_says_nothing_more_to_those_who_look_or_listen() -> None:
+    tenant = a_tenant()
+    job = asked(tenant)
+    before = position_of(tenant)
+
+    def go_halfway(job: RunningJob) -> None:
+        job.progress(0.5, "half")
+        claims.renew(job.claim, job.fraction, job.message)
+
+    perform(go_halfway, tenant, job)
+    row = job_document(row_of(tenant, job))
+    told = [json.loads(event.data) for event in events_since(tenant, before) or ()][-1]
+    assert (row["progress"], row["message"]) == (1.0, None)
+    assert told == {name: row[name] for name in told}
 
 
 def test_effects_and_end_are_one_transaction() -> None:
