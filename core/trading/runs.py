@@ -80,7 +80,7 @@ def run_backtest(job: RunningJob) -> None:
     backtest_id = UUID(job.args["backtest_id"])
     with open_session(job.tenant_id) as session:
         backtest = session.get_one(Backtest, backtest_id)
-        refuse_deleted(session, backtest.strategy_id)
+        refuse_deleted(session, backtest.strategy_id, asked="backtest")
         version = session.get_one(StrategyVersion, backtest.version_id)
         bar_set = session.get_one(BarSet, backtest.bar_set_id)
     job.progress(0.1, "loading bars")

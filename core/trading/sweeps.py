@@ -39,7 +39,7 @@ def run_sweep_part(job: RunningJob) -> None:
     sweep_id = UUID(job.args["sweep_id"])
     with open_session(job.tenant_id) as session:
         sweep = session.get_one(Sweep, sweep_id)
-        refuse_deleted(session, sweep.strategy_id)
+        refuse_deleted(session, sweep.strategy_id, asked="sweep")
         version = session.get_one(StrategyVersion, sweep.version_id)
         bar_set = session.get_one(BarSet, sweep.bar_set_id)
     bars = load_bars(job.tenant_id, bar_set)

@@ -171,12 +171,12 @@ def listed_backtest(backtest: Backtest) -> dict[str, Any]:
     }
 
 
-def refuse_deleted(session: TenantSession, strategy_id: UUID) -> None:
-    """Raise InvalidInputError where a strategy was deleted after its backtest was asked for."""
+def refuse_deleted(session: TenantSession, strategy_id: UUID, *, asked: str) -> None:
+    """Raise InvalidInputError where a strategy was deleted after its run was `asked` for."""
     deleted = session.scalar(select(Strategy.deleted_at).where(Strategy.id == strategy_id))
     if deleted is not None:
         raise InvalidInputError(
-            "The strategy was deleted before its backtest ran. Create it again and ask anew.",
+            f"The strategy was deleted before its {asked} ran. Create it again and ask anew.",
             code="strategy_deleted",
         )
 
@@ -207,7 +207,7 @@ def usable_bars(session: TenantSession, data_id: UUID) -> BarSet:
     if bar_set is None:
         raise NotFoundError("There is no data of this id.", code="data_not_found")
     if bar_set.data_key is None:
-        status = session.scalar(select(Job.status).where(Job.id == bar_set.job_id))
+        status = session.scalar(select(Job.status).where(Job.id == bar_set.job_id)) or "failed"
         raise ConflictError(
             f"The data is not ready: its import is {status}. "
             + ("Upload it again." if status in {"failed", "cancelled"} else "Wait for its job."),

@@ -150,6 +150,7 @@ def test_a_sweep_of_a_deleted_strategy_fails_and_says_so(
     do_jobs(tenant)
     stands = client.get(f"{SWEEPS}{sweep}").json
     assert (stands["status"], stands["error"]["code"]) == ("failed", "strategy_deleted")
+    assert "its sweep" in stands["error"]["detail"]
 
 
 @pytest.mark.usefixtures("parts_of_two")

@@ -12,8 +12,11 @@ import pyarrow as pa
 import pytest
 import rfc8785
 from flask.testing import FlaskClient
+from sqlalchemy import delete
 
+from core.jobs.models import Job
 from core.storage.installed import installed_store
+from core.tenancy.session import open_platform_session
 from tests.builders import (
     a_backtest,
     a_client,
@@ -272,6 +275,9 @@ def test_data_whose_import_runs_or_failed_is_409_and_says_what_to_do(
     do_jobs(tenant)
     failed = ask(client, body)
     assert (failed.status_code, failed.json["code"]) == (409, "data_not_ready")
+    with open_platform_session() as session:
+        session.execute(delete(Job).where(Job.id == UUID(uploaded["job_id"])))
+    assert ask(client, body).json["detail"] == failed.json["detail"], "long after, too"
     assert "Upload it again" in failed.json["detail"]
 
 
@@ -297,6 +303,7 @@ def test_a_job_for_a_deleted_strategy_fails_and_says_what_to_do(
     do_jobs(tenant)
     job = client.get(f"/api/v1/jobs/{asked['job_id']}").json
     assert (job["status"], job["error"]["code"]) == ("failed", "strategy_deleted")
+    assert "its backtest" in job["error"]["detail"]
     assert {"type", "title", "code", "detail"} <= job["error"].keys()
     assert "Create it again" in job["error"]["detail"]
     assert client.get(BACKTESTS + asked["id"]).json["error"] == job["error"]
