@@ -47,18 +47,28 @@ class Fault:
 
 
 class NeozorkError(Exception):
-    """The root: a stable `code`, a `title` for the kind, a `detail` that says what to do."""
+    """The root: a stable `code`, a `title` for the kind, a `detail` that says what to do.
+
+    `retry_after_s`: when the same call may do, where that is known.
+    """
 
     code: ClassVar[str] = "error"
     title: ClassVar[str] = "Something went wrong"
 
     def __init__(
-        self, detail: str, *, code: str | None = None, errors: Sequence[Fault] = (), **more: Any
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        errors: Sequence[Fault] = (),
+        retry_after_s: int | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.instance_code = code or self.code
         self.errors = tuple(errors)
+        self.retry_after_s = retry_after_s
         self.more: Mapping[str, Any] = more
 
     def problem(self) -> dict[str, Any]:
@@ -127,8 +137,7 @@ class ThrottledError(NeozorkError):
     title = "Too many attempts"
 
     def __init__(self, detail: str, *, retry_after_s: int, **more: Any) -> None:
-        super().__init__(detail, **more)
-        self.retry_after_s = retry_after_s
+        super().__init__(detail, retry_after_s=retry_after_s, **more)
 
 
 class TooLargeError(NeozorkError):

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, select, update
 
 from core.clock import iso
 from core.errors import ConflictError, NotFoundError
 from core.jobs.claims import Claim, announce_status
 from core.jobs.models import UNFINISHED, Job
+from core.jobs.parents import CANCELLED, cancel_parts
 from core.tenancy.pages import Page, read_page
 from core.tenancy.session import PlatformSession, TenantSession
 
@@ -93,7 +94,7 @@ def jobs_by_id(session: TenantSession | PlatformSession, ids: Collection[UUID]) 
 
 
 def cancel_job(session: TenantSession | PlatformSession, job_id: UUID) -> Job:
-    """End a job that is not finished; a worker that runs it loses its fence and stops.
+    """End a job that is not finished, with its parts; a worker that runs it loses its fence.
 
     A cancelled job stays so however often it is cancelled. Raises ConflictError where it ended
     otherwise, code `job_finished`, or is a part of another, code `part_of_another`.
@@ -102,14 +103,11 @@ def cancel_job(session: TenantSession | PlatformSession, job_id: UUID) -> Job:
     cancelled = session.execute(
         update(Job)
         .where(Job.id == job_id, Job.status.in_(UNFINISHED))
-        .values(
-            status="cancelled",
-            lease_until=None,
-            deadline_at=None,
-            finished_at=func.clock_timestamp(),
-        )
-        .returning(Job.id)
+        .values(CANCELLED)
+        .returning(Job.id, Job.parts)
     ).one_or_none()
+    if cancelled is not None and cancelled.parts is not None:
+        cancel_parts(session, job_id)
     job = get_job(session, job_id, anew=True)
     if cancelled is None and job.status != "cancelled":
         raise ConflictError(

@@ -37,7 +37,9 @@ def retry_job(session: TenantSession | PlatformSession, job_id: UUID) -> Job:
     job = get_job(session, job_id, anew=True)
     if not again and job.status in ("failed", "cancelled"):
         raise ConflictError(
-            "Parts of the job are still being stopped; try again in a second.", code="job_ending"
+            "Parts of the job are still being stopped; try again in a second.",
+            code="job_ending",
+            retry_after_s=1,
         )
     if not again:
         raise ConflictError(

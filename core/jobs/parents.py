@@ -3,8 +3,9 @@
 submit ─→ waiting ── a part succeeds: remaining - 1 ──→ queued at 0 ─→ its own function ─→ …
              ├── a part fails for good ──→ failed, with the part's error
              └── cancelled by hand
-The parts of a parent that has ended are cancelled by the dispatcher, within half a second.
-Locks are taken part first, then parent: whoever sees many rows skips those that are locked.
+The parts of a parent that is cancelled are so with it. Those of one that failed, and what a worker
+held just then, are cancelled by the dispatcher, within half a second. Locks are taken part first,
+then parent: whoever sees many rows skips those that are locked.
 """
 
 from collections.abc import Collection
@@ -19,6 +20,12 @@ from core.jobs.models import ENDED, UNFINISHED, Job
 from core.tenancy.session import PlatformSession, TenantSession, open_platform_session, run_as
 
 _BATCH = 500
+CANCELLED: dict[str, Any] = {
+    "status": "cancelled",
+    "lease_until": None,
+    "deadline_at": None,
+    "finished_at": func.clock_timestamp(),
+}
 
 
 def part_succeeded(session: TenantSession | PlatformSession, parent_id: UUID) -> None:
@@ -39,6 +46,16 @@ def part_failed(
     )
 
 
+def cancel_parts(session: TenantSession | PlatformSession, parent_id: UUID) -> None:
+    """Cancel what is left of the parts of a parent, in the transaction that cancels it."""
+    left = (
+        select(Job.id)
+        .where(Job.parent_id == parent_id, Job.status.in_(UNFINISHED))
+        .with_for_update(skip_locked=True)
+    )
+    session.execute(update(Job).where(Job.id.in_(left)).values(CANCELLED))
+
+
 def cancel_orphans() -> int:
     """Cancel what is left of the parts whose parent has ended; answer how many."""
     part, parent = aliased(Job), aliased(Job)
@@ -51,16 +68,7 @@ def cancel_orphans() -> int:
         .with_for_update(of=[part, parent], skip_locked=True)
         .cte("orphans")
     )
-    cancelled = (
-        update(Job)
-        .where(Job.id.in_(select(orphans.c.id)))
-        .values(
-            status="cancelled",
-            lease_until=None,
-            deadline_at=None,
-            finished_at=func.clock_timestamp(),
-        )
-    )
+    cancelled = update(Job).where(Job.id.in_(select(orphans.c.id))).values(CANCELLED)
     with open_platform_session() as session:
         return len(session.execute(cancelled.returning(Job.id)).all())
 

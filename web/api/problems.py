@@ -101,7 +101,7 @@ def problem_response(error: NeozorkError) -> Response:
         log.error("request_failed", code=error.instance_code, detail=error.detail)
         return _internal()
     headers = {}
-    if isinstance(error, ThrottledError):
+    if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     elif isinstance(error, UnavailableError):
         headers["Retry-After"] = str(RETRY_AFTER_S)

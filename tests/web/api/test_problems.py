@@ -34,6 +34,7 @@ def raising() -> FlaskClient:
         "crash": lambda: 1 / 0,
         "abort": lambda: abort(418),
         "valkey": lambda: _raise(ValkeyError("secret address")),
+        "ending": lambda: _raise(errors.ConflictError("Soon.", retry_after_s=1)),
         "throttled": lambda: _raise(ThrottledError("Later.", retry_after_s=7)),
         "misconfigured": lambda: _raise(errors.ConfigurationError("secret setting")),
         "faults": lambda: _raise(InvalidInputError("No.", errors=[Fault("/a", "b", "c")])),
@@ -86,6 +87,8 @@ def test_every_error_is_a_problem_that_tells_nothing_of_our_insides(
 
 def test_a_client_learns_when_to_come_again(raising: FlaskClient) -> None:
     assert raising.get("/throttled").headers["Retry-After"] == "7"
+    assert raising.get("/ending").headers["Retry-After"] == "1"
+    assert "Retry-After" not in raising.get("/faults").headers
     assert raising.get("/valkey").headers["Retry-After"] == "2"
 
 
