@@ -21,8 +21,9 @@ def retry_job(session: TenantSession | PlatformSession, job_id: UUID) -> Job:
     """Queue a failed or cancelled job again, with its failures forgotten.
 
     A parent's parts that have succeeded stay so. Raises ConflictError where the job is not at
-    such an end, code `job_not_retryable`; where the same work was asked for again meanwhile,
-    code `job_asked_again`; for a part; and while a parent's parts still end, code `job_ending`.
+    such an end, or its parts were deleted, code `job_not_retryable`; where the same work was asked
+    for again meanwhile, code `job_asked_again`; for a part; and while a parent's parts still end,
+    code `job_ending`.
     """
     refuse_part(get_job(session, job_id))
     bad_end = (Job.id == job_id) & Job.status.in_(("failed", "cancelled"))
@@ -35,24 +36,35 @@ def retry_job(session: TenantSession | PlatformSession, job_id: UUID) -> Job:
             code="job_asked_again",
         ) from None
     job = get_job(session, job_id, anew=True)
-    if not again and job.status in ("failed", "cancelled"):
-        raise ConflictError(
-            "Parts of the job are still being stopped; try again in a second.",
-            code="job_ending",
-            retry_after_s=1,
-        )
-    if not again:
+    if again:
+        return job
+    if job.status not in ("failed", "cancelled"):
         raise ConflictError(
             f"The job is {job.status}; only a failed or cancelled one can be tried again.",
             code="job_not_retryable",
         )
-    return job
+    if _parts_there(session, job) < (job.parts or 0):
+        raise ConflictError(
+            "Parts of the job were deleted, for it ended long ago. Ask for the work anew.",
+            code="job_not_retryable",
+        )
+    raise ConflictError(
+        "Parts of the job are still being stopped; try again in a second.",
+        code="job_ending",
+        retry_after_s=1,
+    )
+
+
+def _parts_there(session: TenantSession | PlatformSession, parent: Job) -> int:
+    count = select(func.count()).select_from(Job).where(Job.parent_id == parent.id)
+    return session.scalar(count) or 0
 
 
 def retry_failed(session: TenantSession | PlatformSession, chosen: JobFilter) -> list[UUID]:
     """Queue failed jobs again, the oldest first and at most MOST_AT_ONCE; answer their ids.
 
-    Left alone is what is asked for again by itself, and a parent whose parts still end.
+    Left alone is what is asked for again by itself, and a parent whose parts still end or were
+    deleted.
     """
     lasting = Job.uniqueness.is_distinct_from("coalesce")
     return _queue_again(session, Job.id.in_(_failed(session, chosen)) & lasting)
@@ -110,9 +122,10 @@ def _queue_again(
     left = parts.where(part.status != "succeeded").correlate(Job).scalar_subquery()
     # One that still ends might be counted as left, and never be heard of again.
     ending = parts.where(part.status.in_(UNFINISHED)).correlate(Job).scalar_subquery()
+    whole = Job.parts.is_(None) | (parts.correlate(Job).scalar_subquery() == Job.parts)
     again = (
         update(Job)
-        .where(ended, Job.parent_id.is_(None), ending == 0)
+        .where(ended, Job.parent_id.is_(None), ending == 0, whole)
         .values(
             status=case((left > 0, "waiting"), else_="queued"),
             remaining=case((Job.parts.is_not(None), left), else_=None),

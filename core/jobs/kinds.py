@@ -22,7 +22,8 @@ class Kind:
     many errors or deaths end it as failed. `time_limit_s`: longest run of one attempt.
     `memory_limit_mb`: 2²⁰ bytes that an attempt may take, over what its unit began with.
     `kept_days`: how long its row is kept after it ended well; None for ever, where the row itself
-    keeps the same work from being done twice.
+    keeps the same work from being done twice. `cancelled_kept`: a cancelled one is kept for ever,
+    where a thing of a tenant's shows how its job ended and nothing else knows it.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Kind:
     memory_limit_mb: int
     uniqueness: Uniqueness | None = None
     kept_days: int | None = 14
+    cancelled_kept: bool = False
 
 
 PROVISION_TENANT = Kind(
@@ -89,6 +91,7 @@ IMPORT_BARS = Kind(
     time_limit_s=600,
     memory_limit_mb=4_096,
     uniqueness="once",
+    cancelled_kept=True,
 )
 RUN_BACKTEST = Kind(
     name="trading.backtest",
@@ -98,6 +101,7 @@ RUN_BACKTEST = Kind(
     time_limit_s=600,
     memory_limit_mb=2_048,
     uniqueness="once",
+    cancelled_kept=True,
 )
 
 RUN_SWEEP = Kind(
@@ -108,6 +112,7 @@ RUN_SWEEP = Kind(
     time_limit_s=600,
     memory_limit_mb=512,
     uniqueness="once",
+    cancelled_kept=True,
 )
 RUN_SWEEP_PART = Kind(
     name="trading.sweep_part",

@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy.orm import aliased
 
 from core.jobs.heartbeats import forget_the_dead
 from core.jobs.kinds import KINDS, RETIRE_JOBS
-from core.jobs.models import Job
+from core.jobs.models import UNFINISHED, Job
 from core.jobs.periods import enqueue_periods
 from core.jobs.running import RunningJob
 from core.tenancy.session import open_platform_session
@@ -15,6 +16,7 @@ RETIRE_EVERY = timedelta(hours=1)
 # A dead letter waits this long for somebody to try it again or let it go.
 FAILED_KEPT = timedelta(days=90)
 BATCH = 1_000
+_ENDED_WELL = ("succeeded", "cancelled", "superseded")
 
 
 def enqueue_retirement() -> int:
@@ -48,13 +50,23 @@ def delete_old(batch: int = BATCH) -> int:
 
 def _is_old() -> ColumnElement[bool]:
     now = func.clock_timestamp()
-    ended_well = Job.status.in_(("succeeded", "cancelled", "superseded"))
-    by_kind = (
-        (Job.kind == kind.name) & (Job.finished_at < now - timedelta(days=kind.kept_days))
-        for kind in KINDS.values()
-        if kind.kept_days is not None
+    kinds = [(kind, kind.kept_days) for kind in KINDS.values() if kind.kept_days is not None]
+    ended_well = (
+        (Job.kind == kind.name)
+        & Job.status.in_(("succeeded", "superseded") if kind.cancelled_kept else _ENDED_WELL)
+        & (Job.finished_at < now - timedelta(days=days))
+        for kind, days in kinds
     )
     dead = (Job.status == "failed") & (Job.finished_at < now - FAILED_KEPT)
-    least = min(kind.kept_days for kind in KINDS.values() if kind.kept_days is not None)
+    # Whoever tries a parent again needs all its parts.
+    parent = aliased(Job)
+    needed = select(parent.id).where(
+        parent.id == Job.parent_id, parent.status.in_((*UNFINISHED, "failed"))
+    )
+    least = min(days for _, days in kinds)
     # The oldest first, by the index of what has ended.
-    return (Job.finished_at < now - timedelta(days=least)) & or_(dead, ended_well & or_(*by_kind))
+    return (
+        (Job.finished_at < now - timedelta(days=least))
+        & or_(dead, *ended_well)
+        & or_(Job.parent_id.is_(None), ~needed.exists())
+    )
