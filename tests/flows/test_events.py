@@ -226,3 +226,27 @@ def test_sigterm_waits_for_no_stream_and_no_idle_connection() -> None:
         process.terminate()
         assert process.wait(PATIENCE_S) == 0
         idle.close()
+
+
+@pytest.mark.usefixtures("valkey")
+def test_a_stream_that_its_client_closed_takes_no_place_of_its_users(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EVENT_STREAMS_PER_USER", "2")
+    port, token = a_free_port(), a_token(a_tenant())
+
+    def opened() -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_S)
+        headers = {"Authorization": f"Bearer {token}"}
+        connection.request("GET", "/api/v1/events", headers=headers)
+        return connection
+
+    with web(port):
+        for _ in range(3):  # a page that is loaded again and again
+            streams = [opened(), opened()]
+            answers = [stream.getresponse() for stream in streams]
+            assert [answer.status for answer in answers] == [200, 200]
+            with closing(opened()) as third:
+                assert third.getresponse().status == 429
+            for each in (*answers, *streams):
+                each.close()

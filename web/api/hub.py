@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -16,6 +16,7 @@ from core.jobs.events import EPOCH_KEY, Event, hear_announcements, parse_announc
 from core.jobs.tending import tend
 from core.logging import get_logger
 from core.settings import get_settings
+from web.api.connections import Connection
 
 TEND_EVERY_S = 13.0
 _LOOK_EVERY_S = 1.0
@@ -34,12 +35,12 @@ log = get_logger(__name__)
 class Listener:
     """One open stream, and what it has not been told yet.
 
-    `cut` breaks its connection, for a client that does not read keeps its stream from looking.
+    Its connection is cut, for a client that does not read keeps its stream from looking.
     """
 
     tenant_id: UUID
     user_id: UUID
-    cut: Callable[[], object]
+    connection: Connection
     closed: bool = False
     _waiting: int = 0
     # Not a queue, which takes two kilobytes of each stream.
@@ -53,7 +54,7 @@ class Listener:
             self._give(events)
         elif not self.closed:
             self.close()
-            self.cut()
+            self.connection.cut()
 
     def take(self, within_s: float) -> Sequence[Event] | None:
         """Answer what was put first, None where it was closed; raises Empty after a while."""
@@ -96,13 +97,14 @@ class Hub:
         self._epoch: str | None = None
         self._heard: SimpleQueue[tuple[str, Event]] = SimpleQueue()
 
-    def open(self, tenant_id: UUID, user_id: UUID, cut: Callable[[], object]) -> Listener:
+    def open(self, tenant_id: UUID, user_id: UUID, connection: Connection) -> Listener:
         """Answer a listener that hears the tenant's events until it is forgotten.
 
         Raises ThrottledError, code `too_many_streams`, at the limit of the process or of the
         user, UnavailableError where the process is stopping.
         """
-        listener = Listener(tenant_id, user_id, cut)
+        listener = Listener(tenant_id, user_id, connection)
+        self._make_room(user_id)
         with self._lock:
             self._refuse_excess(user_id)
             self._streams_of[user_id] += 1
@@ -135,9 +137,8 @@ class Hub:
     def _refuse_excess(self, user_id: UUID) -> None:
         if self.closing:
             raise UnavailableError("This process is stopping; another one listens.")
-        settings = get_settings()
-        full = self._streams_of.total() >= settings.event_streams_per_process
-        if full or self._streams_of[user_id] >= settings.event_streams_per_user:
+        full = self._is_full()
+        if full or self._has_enough(user_id):
             raise ThrottledError(
                 "The server has as many event streams open as it takes. Try again in a moment."
                 if full
@@ -146,6 +147,22 @@ class Hub:
                 code="too_many_streams",
                 retry_after_s=_FULL_AGAIN_AFTER_S,
             )
+
+    def _is_full(self) -> bool:
+        return self._streams_of.total() >= get_settings().event_streams_per_process
+
+    def _has_enough(self, user_id: UUID) -> bool:
+        return self._streams_of[user_id] >= get_settings().event_streams_per_user
+
+    def _make_room(self, user_id: UUID) -> None:
+        """At a limit, forget those whose clients have gone, which their streams notice late."""
+        full = self._is_full()
+        if not (full or self._has_enough(user_id)):
+            return
+        for listener in self._all():
+            if (full or listener.user_id == user_id) and listener.connection.is_gone():
+                self.forget(listener)
+                listener.close()
 
     def _all(self) -> list[Listener]:
         with self._lock:
