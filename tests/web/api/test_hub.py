@@ -4,11 +4,17 @@ from queue import Empty
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from core.errors import ThrottledError
-from core.jobs.events import Event, Position, announce
+from core.jobs.events import Event, Position, announce, stream_keys
+from core.jobs.kinds import RUN_BACKTEST
+from core.jobs.submit import submit_job
 from core.settings import get_settings
+from core.tenancy.session import open_session
 from core.valkey import get_valkey
+from tests.builders import a_tenant
+from tests.programs import until
 from web.api import hub
 from web.api.connections import Connection
 from web.api.hub import Hub, Listener
@@ -83,6 +89,19 @@ def test_after_a_break_every_listener_is_told_to_look(database: str) -> None:
     hearing.forget(listener)
 
 
+def test_of_several_looks_that_wait_one_is_enough() -> None:
+    listener = a_listener()
+    listener.put([AN_EVENT])
+    for _ in range(10_000):
+        listener.put(())
+    listener.put([AN_EVENT])
+    assert [listener.take(0) for _ in range(3)] == [[AN_EVENT], (), [AN_EVENT]]
+    listener.put(())
+    assert listener.take(0) == ()
+    with pytest.raises(Empty):
+        listener.take(0)
+
+
 @pytest.fixture
 def two_streams(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
     """A hub takes two streams, of a user or in all."""
@@ -113,3 +132,44 @@ def test_who_closed_a_stream_may_open_another_at_once() -> None:
     assert (hearing._feeds, dict(hearing._streams_of)) == ({}, {})
     for end in (ours, others, pairs[1][0]):
         end.close()
+
+
+@pytest.mark.usefixtures("database")
+def test_what_nobody_foresaw_is_logged_and_makes_no_stream_deaf() -> None:
+    hearing, tenant = Hub(), uuid4()
+    listener = hearing.open(tenant, uuid4(), NOWHERE)
+    assert listener.take(10) == ()
+    with capture_logs() as logged:
+        get_valkey().publish(stream_keys(tenant)[0], "no announcement")
+        assert listener.take(10) == (), "it looks for what it missed"
+        hearing._heard.put(None)
+        assert listener.take(10) == (), "it looks for what it missed"
+        announce(tenant, "alert", {})
+        until_told(listener, "alert")
+    told = [line for line in logged if line["event"] == "events_work_failed"]
+    assert [(line["work"], line["exc_info"]) for line in told] == [
+        ("_hear", True),
+        ("_hand_out", True),
+    ]
+    hearing.forget(listener)
+
+
+@pytest.mark.usefixtures("database")
+def test_a_tenant_that_cannot_be_tended_keeps_no_other_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub, "TEND_EVERY_S", 0.2)
+    monkeypatch.setattr(hub, "_LOOK_EVERY_S", 0.1)
+    hearing, gone, stands = Hub(), uuid4(), a_tenant()
+    listeners = [hearing.open(tenant, uuid4(), NOWHERE) for tenant in (gone, stands)]
+    until(lambda: get_valkey().exists(stream_keys(stands)[2]), "the first look")
+    with open_session(stands) as session:
+        submit_job(session, kind=RUN_BACKTEST, args={})  # nobody announces it
+    until_told(listeners[1], "job")
+    for listener in listeners:
+        hearing.forget(listener)
+
+
+def until_told(listener: Listener, name: str) -> None:
+    while name not in {event.name for event in listener.take(10) or ()}:
+        pass
