@@ -13,7 +13,7 @@ from core.jobs.dead_letters import MOST_AT_ONCE
 from core.jobs.models import STATUSES
 from core.jobs.tending import announce_moved
 from core.tenancy.session import open_session
-from web.api.fields import Flag, PageArguments, PageOf, page_document
+from web.api.fields import Choice, Flag, Moment, PageArguments, PageOf, page_document
 from web.api.reading import Blueprint
 from web.api.security import requires, tenant_id
 
@@ -46,14 +46,14 @@ class ChosenSchema(Schema):
 
     kind = fields.String()
     error_code = fields.String(metadata={"description": "The `code` of the job's error."})
-    created_from = fields.AwareDateTime(metadata={"description": "Counts itself."})
-    created_to = fields.AwareDateTime(metadata={"description": "Does not count itself."})
+    created_from = Moment(metadata={"description": "Counts itself."})
+    created_to = Moment(metadata={"description": "Does not count itself."})
 
 
 class JobsArguments(PageArguments, ChosenSchema):
     """Which jobs to list."""
 
-    status = fields.String(validate=validate.OneOf(STATUSES))
+    status = Choice(STATUSES)
     parent_id = fields.UUID(metadata={"description": "List the parts of this job."})
 
 

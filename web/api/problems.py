@@ -1,6 +1,7 @@
 """Every error as an RFC 9457 problem document; the one place that knows HTTP's numbers for ours."""
 
 import json
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -173,8 +174,11 @@ def _faults(messages: dict[str, Any]) -> list[Fault]:
                 walk(path if key == "_schema" else pointer(path, key), inner)
             return
         for message in found if isinstance(found, list) else [found]:
-            code = _MARSHMALLOW_CODES.get(str(message), "invalid")
-            faults.append(Fault(path, code, str(message)))
+            if isinstance(message, Fault):
+                faults.append(replace(message, path=path))
+            else:
+                code = _MARSHMALLOW_CODES.get(str(message), "invalid")
+                faults.append(Fault(path, code, str(message)))
 
     for inner in messages.values():  # keyed by location: json, query, form, files
         walk("", inner)
