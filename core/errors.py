@@ -20,6 +20,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+_FAULTS_TOLD = 100
+_LONGEST_PATH = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -36,9 +39,13 @@ class Fault:
     at: int | None = None
 
     def as_document(self) -> dict[str, Any]:
-        """Answer the fault as it is published: path, code, message, hint, at."""
+        """Answer the fault as it is published: path, code, message, hint, at.
+
+        A path that names what was sent ends in … where it would be very long.
+        """
+        long = len(self.path) > _LONGEST_PATH
         return {
-            "path": self.path,
+            "path": f"{self.path[:_LONGEST_PATH]}…" if long else self.path,
             "code": self.code,
             "message": self.message,
             "hint": self.hint,
@@ -74,7 +81,8 @@ class NeozorkError(Exception):
     def problem(self) -> dict[str, Any]:
         """Answer the RFC 9457 problem document without its HTTP status.
 
-        Keys: type, title, code, detail, `errors` where there are any, and the error's own.
+        Keys: type, title, code, detail, `errors` where there are any, the first hundred, and the
+        error's own.
         """
         document: dict[str, Any] = {
             "type": f"urn:neozork:problem:{self.instance_code}",
@@ -84,7 +92,7 @@ class NeozorkError(Exception):
             **self.more,
         }
         if self.errors:
-            document["errors"] = [fault.as_document() for fault in self.errors]
+            document["errors"] = [fault.as_document() for fault in self.errors[:_FAULTS_TOLD]]
         return document
 
 

@@ -3,25 +3,38 @@
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import redis
+from sqlalchemy import func, select
 
 from core.errors import NeozorkError
 from core.ids import PLATFORM
-from core.jobs.heartbeats import alive
+from core.jobs.heartbeats import ALIVE
 from core.jobs.kinds import QUEUES
 from core.logging import get_logger
 from core.storage.installed import installed_store
 from core.storage.keys import tenant_key
-from core.tenancy.roles import SET_CONFIG_ADVICE, may_set_config
-from core.tenancy.session import PlatformSession, open_platform_session
-from core.tenancy.upgrades import count_quarantined
+from core.tenancy.models import TenantSchema
+from core.tenancy.roles import MAY_SET_CONFIG, SET_CONFIG_ADVICE
+from core.tenancy.session import run_as
 from core.valkey import get_valkey
 
 Status = Literal["ok", "error", "not_configured"]
 _NEEDED = ("database", "redis", "storage")
 log = get_logger(__name__)
+
+_living = ALIVE.subquery()
+_STANDS = select(
+    MAY_SET_CONFIG.label("may_set_config"),
+    select(func.count())
+    .where(TenantSchema.quarantined_at.is_not(None))
+    .scalar_subquery()
+    .label("quarantined"),
+    select(func.jsonb_object_agg(_living.c.name, _living.c.count))
+    .scalar_subquery()
+    .label("living"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +74,21 @@ def _asked(service: str, ask: Callable[[], str]) -> Service:
 
 
 def _asked_of_database() -> tuple[Service, dict[str, Service]]:
-    """Answer how the database fares and, by their heartbeats, our processes; in one session."""
+    """Answer how the database fares and, by their heartbeats, our processes; in one trip."""
     try:
-        with open_platform_session() as session:
-            return Service("ok", _advice(session)), _processes(alive(session))
+        (stands,) = run_as(PLATFORM, _STANDS, {})
+        return Service("ok", _advice(stands)), _processes(stands.living or {})
     except NeozorkError as error:
         log.warning("service_unhealthy", service="database", error=str(error))
         away = Service("error", str(error))
         return away, dict.fromkeys(("workers", "dispatcher", "scheduler"), away)
 
 
-def _advice(session: PlatformSession) -> str:
-    words = [SET_CONFIG_ADVICE] if may_set_config(session) else []
-    if quarantined := count_quarantined(session):
+def _advice(stands: Any) -> str:
+    words = [SET_CONFIG_ADVICE] if stands.may_set_config else []
+    if stands.quarantined:
         words.append(
-            f"{quarantined} tenants keep an old schema, for their migrations failed: say "
+            f"{stands.quarantined} tenants keep an old schema, for their migrations failed: say "
             "neozork migrate --status."
         )
     return " ".join(words)

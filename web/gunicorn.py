@@ -22,10 +22,17 @@ loglevel = "warning"
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let go of streams and idle connections when told to stop, or the worker waits for them."""
+    """Let go of streams and idle connections when told to stop, or the worker waits for them.
+
+    And refuse what gunicorn cannot read as we refuse everything else.
+    """
+    from gunicorn import util
+
     from web.api.events import close_streams
     from web.idle import IdleConnections
+    from web.unread import refuse_unread
 
+    util.write_error = refuse_unread
     idle = IdleConnections(worker.cfg.keepalive)
     worker.timeout_ctx = idle.waiting
     _on_sigterm(close_streams, idle.let_go)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, union_all
 from sqlalchemy.dialects.postgresql import insert
 
 from core.jobs.models import Heartbeat, Unit
@@ -12,6 +12,14 @@ from core.tenancy.session import PlatformSession, open_platform_session
 BEAT_EVERY_S = 3.0
 DEAD_AFTER = timedelta(seconds=10)
 _FORGOTTEN_AFTER = timedelta(days=1)
+_SINCE = func.clock_timestamp() - DEAD_AFTER
+# Rows of a program's or queue's name and how many are alive.
+ALIVE = union_all(
+    select(Heartbeat.program.label("name"), func.count().label("count"))
+    .where(Heartbeat.seen_at > _SINCE)
+    .group_by(Heartbeat.program),
+    select(Unit.queue, func.sum(Unit.units)).where(Unit.seen_at > _SINCE).group_by(Unit.queue),
+)
 
 
 def beat(program: str, process_id: UUID) -> None:
@@ -33,16 +41,7 @@ def stop_beating(process_id: UUID) -> None:
 
 def alive(session: PlatformSession) -> dict[str, int]:
     """Answer how many dispatchers and schedulers are alive, and how many units by queue."""
-    since = func.clock_timestamp() - DEAD_AFTER
-    programs = (
-        select(Heartbeat.program, func.count())
-        .where(Heartbeat.seen_at > since)
-        .group_by(Heartbeat.program)
-    )
-    units = (
-        select(Unit.queue, func.sum(Unit.units)).where(Unit.seen_at > since).group_by(Unit.queue)
-    )
-    return {name: int(count) for rows in (programs, units) for name, count in session.execute(rows)}
+    return dict(session.execute(ALIVE).all())
 
 
 def forget_the_dead() -> int:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.waiting import Ready, Wait
 from sqlalchemy import Engine, NullPool, create_engine, event
 
 from core.settings import get_settings
@@ -18,6 +19,8 @@ _WAIT_FOR_CONNECTION_S = 10
 # what we ask through sessions nothing takes so long.
 ANSWERS_WITHIN_S = 15.0
 _WAKE_EVERY_S = 0.1
+# A statement of a pipeline, and that no more follows.
+_SENT_AT_ONCE = 2
 
 T = TypeVar("T")
 
@@ -31,11 +34,30 @@ class ImpatientConnection(psycopg.Connection[Any]):
         """Run one exchange with the server; OperationalError where it does not answer."""
         began = time.monotonic()
         try:
-            return super().wait(gen, interval, ANSWERS_WITHIN_S if timeout is None else timeout)
+            patience = ANSWERS_WITHIN_S if timeout is None else timeout
+            return super().wait(_sending_at_once(gen), interval, patience)
         except psycopg.OperationalError:
             if time.monotonic() - began >= ANSWERS_WITHIN_S:
                 self.close()
             raise
+
+
+def _sending_at_once(gen: PQGen[T]) -> PQGen[T]:
+    """Send what is to be sent, and wait for what is not.
+
+    A pipeline waits for room before and after each of its statements; sending finds out as well,
+    and under gevent each wait, however short, lets all others come first.
+    """
+    try:
+        wanted = next(gen)
+        for _ in range(_SENT_AT_ONCE):
+            if wanted == Wait.RW:
+                wanted = gen.send(Ready.W)
+        while True:
+            wanted = gen.send((yield wanted))
+    except StopIteration as end:
+        answer: T = end.value
+        return answer
 
 
 class ExtendedCursor(psycopg.Cursor[Any]):
@@ -67,6 +89,8 @@ def engine_for(url: str, pool_size: int) -> Engine:
         pool_use_lifo=True,
         connect_args={
             "cursor_factory": ExtendedCursor,
+            # Sessions say BEGIN themselves: psycopg would wait for what its own is answered.
+            "autocommit": True,
             "prepare_threshold": None,
             "connect_timeout": _CONNECT_TIMEOUT_S,
         },

@@ -15,7 +15,6 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.orm import Session
 
 from core.errors import ConfigurationError
 from core.settings import Settings
@@ -28,6 +27,10 @@ ROLE_PREFIX = "tenant_"
 SET_CONFIG_ADVICE = (
     "Every role may call set_config, and so change its own role. Say as a superuser: REVOKE "
     "EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM PUBLIC"
+)
+
+MAY_SET_CONFIG = func.has_function_privilege(
+    PLATFORM_ROLE, "pg_catalog.set_config(text,text,boolean)", "EXECUTE"
 )
 
 
@@ -55,11 +58,9 @@ def app_database_url(settings: Settings) -> str:
     return urlunsplit(owner._replace(netloc=f"{DEFAULT_LOGIN}:{quote(password)}@{host}"))
 
 
-def may_set_config(connection: Connection | Session) -> bool:
+def may_set_config(connection: Connection) -> bool:
     """Tell whether our roles may call set_config, which only a superuser can forbid."""
-    signature = "pg_catalog.set_config(text,text,boolean)"
-    allowed = select(func.has_function_privilege(PLATFORM_ROLE, signature, "EXECUTE"))
-    return bool(connection.scalar(allowed))
+    return bool(connection.scalar(select(MAY_SET_CONFIG)))
 
 
 def access_statements() -> list[list[str]]:

@@ -117,7 +117,7 @@ def _one_trip(role: str, search_path: str, opening: Opening) -> list[Any]:
         with _loss_told(connection, raw), raw.pipeline():
             _send_become(raw, role, search_path)
             cursor = _send(raw, opening)
-            raw.commit()
+            raw.execute(b"COMMIT")
         return cursor.fetchall()
 
 
@@ -159,7 +159,7 @@ def _absence_told() -> Iterator[None]:
 
 
 def _become(session: Session, role: str, search_path: str, opening: Opening | None) -> None:
-    """Set role and search path for this transaction, in one round trip with its BEGIN."""
+    """Begin the transaction with its role and search path, in one round trip."""
     try:
         _set_local(session, role, search_path, opening)
     except DBAPIError as error:
@@ -180,6 +180,7 @@ def _set_local(session: Session, role: str, search_path: str, opening: Opening |
 
 
 def _send_become(raw: "psycopg.Connection[Any]", role: str, search_path: str) -> None:
+    raw.execute(b"BEGIN")
     # Both are ours: a hex uuid behind a prefix, or a constant.
     raw.execute(f"SET LOCAL ROLE {role}".encode())
     # Unnamed, pg_temp comes first: a table left in the connection would hide ours.

@@ -132,12 +132,6 @@ def count_due(session: Connection | Session) -> int:
     return session.scalar(select(func.count()).select_from(_due().subquery())) or 0
 
 
-def count_quarantined(session: Connection | Session) -> int:
-    """Answer how many tenants are left alone after too many failures."""
-    quarantined = select(func.count()).where(TenantSchema.quarantined_at.is_not(None))
-    return session.scalar(quarantined) or 0
-
-
 def _due() -> Select[UUID, str, str, str]:
     newest = select(TenantRelease.head).order_by(TenantRelease.created_at.desc()).limit(1)
     now = func.clock_timestamp()

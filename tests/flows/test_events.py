@@ -1,15 +1,10 @@
 """Event streams of real processes: what happens to them when servers go and come back."""
 
 import http.client
-import os
-import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from pathlib import Path
+from contextlib import closing, suppress
 from uuid import UUID
 
 import pytest
@@ -24,10 +19,8 @@ from core.tenancy.session import open_session
 from core.valkey import get_valkey
 from tests.builders import a_tenant, a_token
 from tests.listening import Model, messages, table_of
-from tests.programs import PATIENCE_S, until
-
-ROOT = Path(__file__).resolve().parents[2]
-HOST = "127.0.0.1"
+from tests.programs import PATIENCE_S
+from tests.serving import HOST, a_free_port, kill, web
 
 
 @pytest.fixture
@@ -46,42 +39,6 @@ def valkey(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalValk
     get_settings.cache_clear()
     get_valkey.cache_clear()
     server.stop()
-
-
-def a_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def web(port: int, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
-    command = ["gunicorn", "--config", "web/gunicorn.py", *options, "web.wsgi:app"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command],
-        env=os.environ | {"HOST": HOST, "PORT": str(port), "WEB_CONCURRENCY": "1"},
-        cwd=ROOT,
-        process_group=0,
-    )
-    try:
-        until(lambda: answers(port), "the web process to answer")
-        yield process
-    finally:
-        kill(process)
-        process.wait()
-
-
-def kill(process: "subprocess.Popen[bytes]") -> None:
-    """Kill it with its worker, which would serve on for a second."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def answers(port: int) -> bool:
-    with suppress(OSError), closing(http.client.HTTPConnection(HOST, port, timeout=5)) as asking:
-        asking.request("GET", "/api/v1/health/live")
-        return asking.getresponse().status == 204
-    return False
 
 
 class Following:
@@ -226,3 +183,27 @@ def test_sigterm_waits_for_no_stream_and_no_idle_connection() -> None:
         process.terminate()
         assert process.wait(PATIENCE_S) == 0
         idle.close()
+
+
+@pytest.mark.usefixtures("valkey")
+def test_a_stream_that_its_client_closed_takes_no_place_of_its_users(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EVENT_STREAMS_PER_USER", "2")
+    port, token = a_free_port(), a_token(a_tenant())
+
+    def opened() -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_S)
+        headers = {"Authorization": f"Bearer {token}"}
+        connection.request("GET", "/api/v1/events", headers=headers)
+        return connection
+
+    with web(port):
+        for _ in range(3):  # a page that is loaded again and again
+            streams = [opened(), opened()]
+            answers = [stream.getresponse() for stream in streams]
+            assert [answer.status for answer in answers] == [200, 200]
+            with closing(opened()) as third:
+                assert third.getresponse().status == 429
+            for each in (*answers, *streams):
+                each.close()

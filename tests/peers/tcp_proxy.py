@@ -33,7 +33,10 @@ class Direction:
 
 
 class TcpProxy:
-    """One listening port; what it does to bytes may change while they flow."""
+    """One listening port; what it does to bytes may change while they flow.
+
+    `trips`: how often a client spoke after it had been answered, or first.
+    """
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
@@ -42,6 +45,8 @@ class TcpProxy:
         self.commits_to_cut = 0
         self.refuses = False
         self.cut = 0
+        self.trips = 0
+        self._asked = False
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -125,6 +130,8 @@ class TcpProxy:
     ) -> None:
         with suppress(OSError):
             while data := await source.read(_CHUNK):
+                self.trips += client is not None and not self._asked
+                self._asked = client is not None
                 if way.swallows:
                     way.swallowed += len(data)
                     await asyncio.get_running_loop().create_future()

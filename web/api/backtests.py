@@ -6,14 +6,14 @@ from uuid import UUID
 
 from flask import Response, request
 from flask.views import MethodView
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields
 
 from core.storage.installed import installed_store
 from core.tenancy.session import TenantSession, open_session
 from core.trading.backtest.drawing import PREVIEW_POINTS
 from core.trading.requests import backtests, results
 from core.trading.requests.backtests import BacktestRequest
-from core.trading.requests.results import ResultPart
+from core.trading.requests.results import FEWEST_POINTS, ResultPart
 from web.api.blocking import off_loop
 from web.api.data import AcceptedSchema, accepted
 from web.api.fields import Number, PageArguments, PageOf, Strict, WholeNumber, page_document
@@ -94,9 +94,7 @@ class SeriesArguments(Strict):
     """Which series, at how many points."""
 
     names = fields.String(load_default="equity,drawdown")
-    points = WholeNumber(
-        load_default=_DEFAULT_POINTS, metadata={"description": f"10…{PREVIEW_POINTS}"}
-    )
+    points = WholeNumber(FEWEST_POINTS, PREVIEW_POINTS, load_default=_DEFAULT_POINTS)
 
 
 class SeriesSchema(Schema):
@@ -110,8 +108,8 @@ class SeriesSchema(Schema):
 class TradesArguments(Strict):
     """Which trades."""
 
-    limit = WholeNumber(load_default=100, validate=validate.Range(1, 1_000))
-    cursor = WholeNumber(load_default=0, validate=validate.Range(0))
+    limit = WholeNumber(1, 1_000, load_default=100)
+    cursor = WholeNumber(0, 2**31 - 1, load_default=0)
 
 
 @blueprint.route("/")

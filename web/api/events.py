@@ -2,10 +2,8 @@
 
 import json
 import secrets
-import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from queue import Empty
 from typing import Any
 
@@ -17,6 +15,7 @@ from core.errors import NeozorkError
 from core.identity.authentication import authenticate
 from core.jobs.events import VIEW_OPENED, Event, Position, current_epoch
 from core.jobs.tending import resume, snapshot
+from web.api.connections import Connection
 from web.api.hub import HUB
 from web.api.reading import Blueprint
 from web.api.security import bearer_token, caller, requires, tenant_id
@@ -32,9 +31,6 @@ _TAKES = {
     "alert": "events:read",
     "audit": "audit:read",
 }
-# What waits in the kernel for a client that does not read, and for how long.
-_SENDING_AT_MOST = 65_536
-_UNREAD_FOR_MS = 30_000
 # What gunicorn's access log, where somebody wants one, asks for when a stream is over.
 _LOGGED = ("REQUEST_METHOD", "RAW_URI", "SERVER_PROTOCOL", "REMOTE_ADDR", "HTTP_USER_AGENT")
 # Spread, so that those whom a restart cuts off do not come back all at once.
@@ -82,7 +78,8 @@ class _Stream:
         # Not all at once, where many come together.
         self.beat_at = time.monotonic() + HEARTBEAT_EVERY_S * (1 + secrets.randbelow(1_000)) / 1_000
         # Before the place is read: what is announced from then on is heard.
-        self.listener = HUB.open(self.tenant_id, caller().user_id, _cutter(request.environ))
+        connection = Connection(self.environ.get("gunicorn.socket"))
+        self.listener = HUB.open(self.tenant_id, caller().user_id, connection)
         try:
             self.opening = self._catch_up(last_id) or b": welcome\n\n"
         except BaseException:
@@ -176,22 +173,6 @@ class _Stream:
 
 def _retry() -> bytes:
     return f"retry: {_RETRY_FROM_MS + secrets.randbelow(_RETRY_SPREAD_MS)}\n\n".encode()
-
-
-def _cutter(environ: dict[str, Any]) -> Callable[[], None]:
-    """Bound what a connection keeps for a client that does not read; answer how to break it."""
-    connection: socket.socket | None = environ.get("gunicorn.socket")
-    if connection is None:
-        return lambda: None
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENDING_AT_MOST)
-    if connection.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_FOR_MS)
-
-    def cut() -> None:
-        with suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
-
-    return cut
 
 
 def close_streams() -> None:

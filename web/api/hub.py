@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
+from typing import Any
 from uuid import UUID
 
-from redis import RedisError
+import redis
 
-from core.errors import NeozorkError, ThrottledError, UnavailableError
+from core.errors import ThrottledError, UnavailableError
 from core.jobs.events import EPOCH_KEY, Event, hear_announcements, parse_announcement
 from core.jobs.tending import tend
 from core.logging import get_logger
 from core.settings import get_settings
+from web.api.connections import Connection
 
 TEND_EVERY_S = 13.0
 _LOOK_EVERY_S = 1.0
@@ -27,6 +29,13 @@ _FULL_AGAIN_AFTER_S = 10
 # first. The pause is a real one, or gevent looks at no socket meanwhile.
 _AT_ONCE = 20
 _BREATH_S = 0.0005
+# From all tenants alike: the next look comes soon.
+_AWAY = (
+    UnavailableError,
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.OutOfMemoryError,
+)
 log = get_logger(__name__)
 
 
@@ -34,12 +43,12 @@ log = get_logger(__name__)
 class Listener:
     """One open stream, and what it has not been told yet.
 
-    `cut` breaks its connection, for a client that does not read keeps its stream from looking.
+    Its connection is cut, for a client that does not read keeps its stream from looking.
     """
 
     tenant_id: UUID
     user_id: UUID
-    cut: Callable[[], object]
+    connection: Connection
     closed: bool = False
     _waiting: int = 0
     # Not a queue, which takes two kilobytes of each stream.
@@ -48,12 +57,14 @@ class Listener:
 
     def put(self, events: Sequence[Event]) -> None:
         """Give it events; none: some were missed. Who reads too slowly is cut off and resumes."""
+        if not events and events in self._given:
+            return  # that one will look for these too
         self._waiting += len(events)
         if self._waiting <= _WAITING_AT_MOST:
             self._give(events)
         elif not self.closed:
             self.close()
-            self.cut()
+            self.connection.cut()
 
     def take(self, within_s: float) -> Sequence[Event] | None:
         """Answer what was put first, None where it was closed; raises Empty after a while."""
@@ -93,16 +104,18 @@ class Hub:
         self._streams_of: Counter[UUID] = Counter()
         self._lock = threading.Lock()
         self._started = False
+        self._interrupted = False
         self._epoch: str | None = None
         self._heard: SimpleQueue[tuple[str, Event]] = SimpleQueue()
 
-    def open(self, tenant_id: UUID, user_id: UUID, cut: Callable[[], object]) -> Listener:
+    def open(self, tenant_id: UUID, user_id: UUID, connection: Connection) -> Listener:
         """Answer a listener that hears the tenant's events until it is forgotten.
 
         Raises ThrottledError, code `too_many_streams`, at the limit of the process or of the
         user, UnavailableError where the process is stopping.
         """
-        listener = Listener(tenant_id, user_id, cut)
+        listener = Listener(tenant_id, user_id, connection)
+        self._make_room(user_id)
         with self._lock:
             self._refuse_excess(user_id)
             self._streams_of[user_id] += 1
@@ -110,7 +123,10 @@ class Hub:
             if not self._started:
                 self._started = True
                 for work in (self._hear, self._hand_out, self._tend):
-                    threading.Thread(target=work, name=f"hub{work.__name__}", daemon=True).start()
+                    name = f"hub{work.__name__}"
+                    thread = threading.Thread(target=self._for_ever, args=(work,), name=name)
+                    thread.daemon = True
+                    thread.start()
         return listener
 
     def forget(self, listener: Listener) -> None:
@@ -135,9 +151,8 @@ class Hub:
     def _refuse_excess(self, user_id: UUID) -> None:
         if self.closing:
             raise UnavailableError("This process is stopping; another one listens.")
-        settings = get_settings()
-        full = self._streams_of.total() >= settings.event_streams_per_process
-        if full or self._streams_of[user_id] >= settings.event_streams_per_user:
+        full = self._is_full()
+        if full or self._has_enough(user_id):
             raise ThrottledError(
                 "The server has as many event streams open as it takes. Try again in a moment."
                 if full
@@ -146,6 +161,22 @@ class Hub:
                 code="too_many_streams",
                 retry_after_s=_FULL_AGAIN_AFTER_S,
             )
+
+    def _is_full(self) -> bool:
+        return self._streams_of.total() >= get_settings().event_streams_per_process
+
+    def _has_enough(self, user_id: UUID) -> bool:
+        return self._streams_of[user_id] >= get_settings().event_streams_per_user
+
+    def _make_room(self, user_id: UUID) -> None:
+        """At a limit, forget those whose clients have gone, which their streams notice late."""
+        full = self._is_full()
+        if not (full or self._has_enough(user_id)):
+            return
+        for listener in self._all():
+            if (full or listener.user_id == user_id) and listener.connection.is_gone():
+                self.forget(listener)
+                listener.close()
 
     def _all(self) -> list[Listener]:
         with self._lock:
@@ -156,19 +187,24 @@ class Hub:
         for listener in self._all():
             listener.put(())
 
-    def _hear(self) -> None:
-        """Hear events for ever; after a break each stream looks for what it missed."""
-        broken = False
+    def _for_ever(self, work: Callable[[], object]) -> None:
+        """Work, whatever happens: a thread that died would leave every stream here deaf."""
         while True:
-            try:
-                for whose, payload in hear_announcements(self._look_anew):
-                    broken = False
-                    self._take_in(whose, payload)
-            except UnavailableError as error:
-                if not broken:  # once for each break, however long it lasts
-                    log.warning("events_interrupted", detail=error.detail)
-                broken = True
-            time.sleep(_AGAIN_AFTER_S)
+            if _failure_of(work):
+                time.sleep(_AGAIN_AFTER_S)
+                self._look_anew()
+
+    def _hear(self) -> None:
+        """Hear events until a break; after it each stream looks for what it missed."""
+        try:
+            for whose, payload in hear_announcements(self._look_anew):
+                self._interrupted = False
+                self._take_in(whose, payload)
+        except UnavailableError as error:
+            if not self._interrupted:  # once for each break, however long it lasts
+                log.warning("events_interrupted", detail=error.detail)
+            self._interrupted = True
+        time.sleep(_AGAIN_AFTER_S)
 
     def _take_in(self, whose: str, payload: bytes) -> None:
         if whose == EPOCH_KEY:
@@ -186,29 +222,42 @@ class Hub:
 
     def _hand_out(self) -> None:
         """Give what was heard to those it is for; what is heard meanwhile goes out together."""
-        while True:
-            heard: dict[str, list[Event]] = {}
-            whose, event = self._heard.get()
-            with suppress(Empty):
-                while True:
-                    heard.setdefault(whose, []).append(event)
-                    whose, event = self._heard.get_nowait()
-            for tenant, events in heard.items():
-                feed = self._feeds.get(tenant)
-                for nth, listener in enumerate(tuple(feed.listeners) if feed else ()):
-                    listener.put(events)
-                    if nth % _AT_ONCE == _AT_ONCE - 1:
-                        time.sleep(_BREATH_S)
+        heard: dict[str, list[Event]] = {}
+        whose, event = self._heard.get()
+        with suppress(Empty):
+            while True:
+                heard.setdefault(whose, []).append(event)
+                whose, event = self._heard.get_nowait()
+        for tenant, events in heard.items():
+            feed = self._feeds.get(tenant)
+            for nth, listener in enumerate(tuple(feed.listeners) if feed else ()):
+                listener.put(events)
+                if nth % _AT_ONCE == _AT_ONCE - 1:
+                    time.sleep(_BREATH_S)
 
     def _tend(self) -> None:
         """Look for lost events of every tenant that somebody here listens to."""
-        while True:
-            time.sleep(_LOOK_EVERY_S)
-            with suppress(NeozorkError, RedisError):
-                for tenant, feed in tuple(self._feeds.items()):
-                    if time.monotonic() - feed.tended_at >= TEND_EVERY_S:
-                        self._note(tend(UUID(tenant)).epoch)
-                        feed.tended_at = time.monotonic()
+        time.sleep(_LOOK_EVERY_S)
+        for tenant, feed in tuple(self._feeds.items()):
+            if time.monotonic() - feed.tended_at >= TEND_EVERY_S:
+                if isinstance(_failure_of(self._tend_one, tenant), _AWAY):
+                    return
+                feed.tended_at = time.monotonic()
+
+    def _tend_one(self, tenant: str) -> None:
+        self._note(tend(UUID(tenant)).epoch)
+
+
+def _failure_of(work: Callable[..., object], *given: Any) -> Exception | None:
+    """Do a piece of work; answer what it raised, and log what nobody foresaw."""
+    try:
+        work(*given)
+    except _AWAY as error:
+        return error
+    except Exception as error:
+        log.exception("events_work_failed", work=work.__name__)
+        return error
+    return None
 
 
 HUB = Hub()

@@ -6,13 +6,14 @@ from uuid import UUID
 from flask.views import MethodView
 from marshmallow import Schema, fields, validate
 
+from core.errors import Fault, InvalidInputError
 from core.jobs import control, dead_letters
 from core.jobs.control import JobFilter
 from core.jobs.dead_letters import MOST_AT_ONCE
 from core.jobs.models import STATUSES
 from core.jobs.tending import announce_moved
 from core.tenancy.session import open_session
-from web.api.fields import PageArguments, PageOf, page_document
+from web.api.fields import Choice, Flag, Moment, PageArguments, PageOf, page_document
 from web.api.reading import Blueprint
 from web.api.security import requires, tenant_id
 
@@ -45,21 +46,22 @@ class ChosenSchema(Schema):
 
     kind = fields.String()
     error_code = fields.String(metadata={"description": "The `code` of the job's error."})
-    created_from = fields.AwareDateTime(metadata={"description": "Counts itself."})
-    created_to = fields.AwareDateTime(metadata={"description": "Does not count itself."})
+    created_from = Moment(metadata={"description": "Counts itself."})
+    created_to = Moment(metadata={"description": "Does not count itself."})
 
 
 class JobsArguments(PageArguments, ChosenSchema):
     """Which jobs to list."""
 
-    status = fields.String(validate=validate.OneOf(STATUSES))
+    status = Choice(STATUSES)
     parent_id = fields.UUID(metadata={"description": "List the parts of this job."})
 
 
 class FailedSchema(ChosenSchema):
-    """Which failed jobs."""
+    """Which failed jobs: those that match everything that is given, or `all`, said alone."""
 
     ids = fields.List(fields.UUID(), validate=validate.Length(max=MOST_AT_ONCE))
+    all = Flag(metadata={"description": "true: every failed job of the firm."})
 
 
 class MovedSchema(Schema):
@@ -146,9 +148,10 @@ class RetryFailed(MethodView):
     @blueprint.arguments(FailedSchema)
     @blueprint.response(200, MovedSchema)
     def post(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Queue failed jobs again, the oldest first; all of them where nothing is chosen."""
+        """Queue failed jobs again, the oldest first: those that are chosen, or all."""
+        chosen = _chosen(asked)
         with open_session(tenant_id()) as session:
-            ids = dead_letters.retry_failed(session, JobFilter(**asked))
+            ids = dead_letters.retry_failed(session, chosen)
             moved = control.jobs_by_id(session, ids)
         announce_moved(moved)
         return {"ids": ids, "count": len(ids)}
@@ -162,9 +165,23 @@ class DiscardFailed(MethodView):
     @blueprint.arguments(FailedSchema)
     @blueprint.response(200, MovedSchema)
     def post(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Let failed jobs go, the oldest first; all of them where nothing is chosen."""
+        """Let failed jobs go, the oldest first: those that are chosen, or all."""
+        chosen = _chosen(asked)
         with open_session(tenant_id()) as session:
-            ids = dead_letters.discard_failed(session, JobFilter(**asked))
+            ids = dead_letters.discard_failed(session, chosen)
             moved = control.jobs_by_id(session, ids)
         announce_moved(moved)
         return {"ids": ids, "count": len(ids)}
+
+
+def _chosen(asked: dict[str, Any]) -> JobFilter:
+    everything = asked.pop("all", False)
+    if everything == bool(asked):
+        fault = Fault(
+            "",
+            "choice_needed",
+            "Say which failed jobs, or that it is all of them; not both.",
+            'Send some of ids, kind, error_code, created_from and created_to, or {"all": true}.',
+        )
+        raise InvalidInputError("Nothing was done: no job is chosen.", errors=[fault])
+    return JobFilter(**asked)

@@ -1,6 +1,7 @@
 """Every error as an RFC 9457 problem document; the one place that knows HTTP's numbers for ours."""
 
 import json
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -120,15 +121,7 @@ def _from_http(error: HTTPException) -> Response:
                 errors=_faults(data["messages"]),
             )
         )
-    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _internal()
-    code = status.name.lower()
-    document: dict[str, Any] = {
-        "type": f"urn:neozork:problem:{code}",
-        "title": status.phrase,
-        "code": code,
-        "detail": _DETAILS.get(status, error.description or status.description),
-    }
+    document = problem_of(status, error.description or status.description)
     if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         document["limit_bytes"] = request.max_content_length
     headers = {}
@@ -137,12 +130,37 @@ def _from_http(error: HTTPException) -> Response:
     return _response(document, status, headers)
 
 
+def problem_of(status: HTTPStatus, detail: str = "") -> dict[str, Any]:
+    """Answer the problem document of a status that comes from no error of ours."""
+    code = _CODES.get(status, status.name.lower())
+    return {
+        "type": f"urn:neozork:problem:{code}",
+        "title": _TITLES.get(status, status.phrase),
+        "status": int(status),
+        "code": code,
+        "detail": _DETAILS.get(status, detail or status.description),
+    }
+
+
+# Where Python's name for it is another in newer versions, or says too much.
+_CODES = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "request_entity_too_large",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "uri_too_long",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "internal",
+}
+_TITLES = {HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong on our side"}
 _DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing at this address. /api/v1/docs lists what there is.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send JSON with the header Content-Type: application/json.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request is larger than this route takes.",
     HTTPStatus.BAD_REQUEST: "The request cannot be read. Is its body complete, and JSON where "
     "JSON is expected?",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "The address with its query makes the request's first line "
+    "longer than 4,094 bytes. Send what is long in the body.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The header has more than 100 fields, or one of "
+    "more than 8,190 bytes.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "We have been told. Try again; if it stays, send us the "
+    "X-Request-ID of this answer.",
 }
 
 
@@ -156,8 +174,11 @@ def _faults(messages: dict[str, Any]) -> list[Fault]:
                 walk(path if key == "_schema" else pointer(path, key), inner)
             return
         for message in found if isinstance(found, list) else [found]:
-            code = _MARSHMALLOW_CODES.get(str(message), "invalid")
-            faults.append(Fault(path, code, str(message)))
+            if isinstance(message, Fault):
+                faults.append(replace(message, path=path))
+            else:
+                code = _MARSHMALLOW_CODES.get(str(message), "invalid")
+                faults.append(Fault(path, code, str(message)))
 
     for inner in messages.values():  # keyed by location: json, query, form, files
         walk("", inner)
@@ -196,14 +217,8 @@ def _unexpected(error: Exception) -> Response:
 
 
 def _internal() -> Response:
-    document = {
-        "type": "urn:neozork:problem:internal",
-        "title": "Something went wrong on our side",
-        "code": "internal",
-        "detail": "We have been told. Try again; if it stays, send us the X-Request-ID of this "
-        "answer.",
-    }
-    return _response(document, HTTPStatus.INTERNAL_SERVER_ERROR, {})
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return _response(problem_of(status), status, {})
 
 
 def _response(document: dict[str, Any], status: HTTPStatus, headers: dict[str, str]) -> Response:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flask import Response
 from flask.views import MethodView
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields
 
 from core.tenancy.session import TenantSession, open_session
 from core.trading.requests import sweeps
@@ -88,8 +88,8 @@ class CellPage(PageOf):
 class CellsArguments(Strict):
     """Which cells."""
 
-    limit = WholeNumber(load_default=100, validate=validate.Range(1, 1_000))
-    cursor = WholeNumber(load_default=0, validate=validate.Range(0, 2**31 - 1))
+    limit = WholeNumber(1, 1_000, load_default=100)
+    cursor = WholeNumber(0, 2**31 - 1, load_default=0)
 
 
 @blueprint.route("/")

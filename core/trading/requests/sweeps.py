@@ -35,7 +35,6 @@ MORE_IS_BETTER = (
 )
 LESS_IS_BETTER = ("max_drawdown", "max_drawdown_days", "longest_drawdown_days", "volatility")
 RANKED_BY = MORE_IS_BETTER + LESS_IS_BETTER
-_MOST_FAULTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def request_sweep(
         refuse_unfit(strategy, bar_set)
     if faults:
         detail = f"The sweep does not fit; {len(faults):,} faults were found."
-        raise InvalidInputError(detail, errors=faults[:_MOST_FAULTS])
+        raise InvalidInputError(detail, errors=faults)
     asked = {"params": dict(run.params), "grid": grid.as_document()}
     sweep = Sweep(
         strategy_id=version.strategy_id,

@@ -1,9 +1,13 @@
-"""Connections to a database that is there and says nothing."""
+"""Connections to a database that is there and says nothing, and what they cost others."""
+
+import subprocess
+import sys
 
 import pytest
 from sqlalchemy import func, select
 
 from core.errors import UnavailableError
+from core.local.platform import ROOT
 from core.tenancy import engine
 from core.tenancy.session import open_platform_session
 from tests.peers.tcp_proxy import TcpProxy
@@ -26,3 +30,33 @@ def test_one_that_never_answers_is_not_waited_for_for_ever(
         answer()
     postgres_proxy.heal()
     assert answer() == database
+
+
+# Prints how often a transaction lets others go first; late answers are waited for more than once.
+_WAITS = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import greenlet
+from sqlalchemy import func, select
+from core.ids import PLATFORM
+from core.tenancy.session import run_as
+me, waits = greenlet.getcurrent(), []
+def heard(event, between):
+    waits.append(between[0] is me)
+def counted():
+    waits.clear()
+    run_as(PLATFORM, statement, {})
+    return sum(waits)
+statement = select(func.now())
+run_as(PLATFORM, statement, {})
+greenlet.settrace(heard)
+print(min(counted() for _ in range(20)))
+"""
+
+
+def test_under_gevent_a_transaction_waits_for_its_answer_alone(database: str) -> None:
+    assert database
+    done = subprocess.run(
+        [sys.executable, "-c", _WAITS], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout == "1\n"

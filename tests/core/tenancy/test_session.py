@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import Integer, bindparam, func, select, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
@@ -26,6 +27,7 @@ from core.tenancy.session import (
 )
 from tests.builders import a_tenant
 from tests.laws.isolation.planting import Connection, Firms
+from tests.peers.tcp_proxy import TcpProxy
 from tests.programs import until
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -131,6 +133,14 @@ def test_one_statement_is_its_owners_and_survives_a_dead_connection(
         assert (row.who, row.n) == (role, 7)
         assert _backend()[1:] == ("neozork_app", '"$user", public')
     assert _backend()[0] != before
+
+
+@pytest.mark.usefixtures("one_connection")
+def test_a_statement_that_fails_leaves_the_connection_as_it_was(firms: Firms) -> None:
+    before = _backend()
+    with pytest.raises(psycopg.errors.UndefinedObject):
+        run_as(firms.mine, select(func.current_setting("no.such")), {})
+    assert _backend() == before
 
 
 @pytest.mark.usefixtures("one_connection")
@@ -241,6 +251,21 @@ def test_only_a_statement_of_its_own_changes_the_role_and_then_for_one_transacti
         session.execute(text("RESET ROLE"))
         with pytest.raises(DBAPIError, match="permission denied"):
             session.scalars(select(Tenant.id)).all()
+
+
+def test_each_step_of_a_session_is_one_trip_and_so_is_a_statement_that_is_run_as_somebody(
+    postgres_proxy: TcpProxy,
+) -> None:
+    one = select(func.now())
+    run_as(PLATFORM, one, {})  # it connects
+    before = postgres_proxy.trips
+    run_as(PLATFORM, one, {})
+    assert postgres_proxy.trips == before + 1
+    with open_platform_session(Opening(one, {})) as session:
+        assert postgres_proxy.trips == before + 2
+        session.scalar(one)
+        assert postgres_proxy.trips == before + 3
+    assert postgres_proxy.trips == before + 4
 
 
 def test_a_transaction_that_stands_still_is_ended_and_the_next_one_works(

@@ -44,6 +44,31 @@ def test_a_page_that_cannot_be_given_is_422_with_a_pointer(
     assert answer.json["errors"][0]["path"] == pointer
 
 
+@pytest.mark.parametrize(
+    ("query", "path", "code", "hint"),
+    [
+        ("limit=0", "/limit", "out_of_range", "a number from 1 to 100"),
+        ("limit=1.5", "/limit", "type", "a number from 1 to 100"),
+        ("status=lost", "/status", "one_of", "queued, dispatched, waiting, running"),
+        ("created_from=2026-01-02", "/created_from", "bad_time", "2026-01-02T03:04:05Z"),
+        ("created_to=2026-01-02T03:04:05", "/created_to", "bad_time", "2026-01-02T03:04:05Z"),
+        ("created_to=yesterday", "/created_to", "bad_time", "2026-01-02T03:04:05Z"),
+    ],
+)
+def test_a_query_that_does_not_fit_is_told_what_would(
+    client: FlaskClient, query: str, path: str, code: str, hint: str
+) -> None:
+    (fault,) = client.get(f"/api/v1/jobs/?{query}").json["errors"]
+    assert (fault["path"], fault["code"], hint in fault["hint"]) == (path, code, True)
+    for word in ("aware", "datetime", "valid"):
+        assert word not in fault["message"]
+
+
+def test_a_moment_is_read_in_its_zone(client: FlaskClient) -> None:
+    for moment in ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05.5%2B02:00"):
+        assert client.get(f"/api/v1/jobs/?created_from={moment}").status_code == 200
+
+
 @pytest.mark.parametrize("path", LISTS)
 def test_every_list_has_the_same_shape(client: FlaskClient, path: str) -> None:
     answer = client.get(f"/api/v1/{path}?limit=100")

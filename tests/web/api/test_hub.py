@@ -1,30 +1,45 @@
+import socket
+from collections.abc import Iterator
 from queue import Empty
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
-from core.jobs.events import Event, Position, announce
+from core.errors import ThrottledError
+from core.jobs.events import Event, Position, announce, stream_keys
+from core.jobs.kinds import RUN_BACKTEST
+from core.jobs.submit import submit_job
+from core.settings import get_settings
+from core.tenancy.session import open_session
 from core.valkey import get_valkey
+from tests.builders import a_tenant
+from tests.programs import until
 from web.api import hub
+from web.api.connections import Connection
 from web.api.hub import Hub, Listener
 
+NOWHERE = Connection(None)
 
-def a_listener(cuts: list[bool] | None = None) -> Listener:
-    return Listener(uuid4(), uuid4(), lambda: (cuts if cuts is not None else []).append(True))
+
+def a_listener(connection: Connection = NOWHERE) -> Listener:
+    return Listener(uuid4(), uuid4(), connection)
 
 
 AN_EVENT = Event(Position("e", (1, 1)), "alert", "{}")
 
 
 def test_a_listener_that_reads_too_slowly_is_cut_off_and_given_no_more() -> None:
-    cuts: list[bool] = []
-    listener = a_listener(cuts)
+    ours, theirs = socket.socketpair()
+    listener = a_listener(Connection(ours))
     for _ in range(500):
         listener.put([AN_EVENT])
     assert not listener.closed
     for _ in range(50):
         listener.put([AN_EVENT] * 2)
-    assert (listener.closed, cuts) == (True, [True])
+    assert (listener.closed, theirs.recv(1)) == (True, b"")
+    ours.close()
+    theirs.close()
     taken = [listener.take(0) for _ in range(501)]
     assert taken[-1] is None
     with pytest.raises(Empty):
@@ -46,7 +61,7 @@ def test_what_is_heard_while_others_are_told_goes_out_together(
     monkeypatch.setattr(hub, "_BREATH_S", 0.05)
     hearing = Hub()
     tenant = uuid4()
-    listeners = [hearing.open(tenant, uuid4(), lambda: None) for _ in range(40)]
+    listeners = [hearing.open(tenant, uuid4(), NOWHERE) for _ in range(40)]
     assert listeners[0].take(10) == ()  # it hears from now on
     for n in range(100):
         announce(tenant, "alert", {"n": n})
@@ -64,7 +79,7 @@ def test_what_is_heard_while_others_are_told_goes_out_together(
 def test_after_a_break_every_listener_is_told_to_look(database: str) -> None:
     del database
     hearing = Hub()
-    listener = hearing.open(uuid4(), uuid4(), lambda: None)
+    listener = hearing.open(uuid4(), uuid4(), NOWHERE)
     assert listener.take(10) == ()
     ours = str(get_valkey().connection_pool.connection_kwargs.get("db", 0))
     for client in get_valkey().client_list(_type="pubsub"):
@@ -72,3 +87,89 @@ def test_after_a_break_every_listener_is_told_to_look(database: str) -> None:
             get_valkey().client_kill_filter(_id=client["id"])
     assert listener.take(10) == ()
     hearing.forget(listener)
+
+
+def test_of_several_looks_that_wait_one_is_enough() -> None:
+    listener = a_listener()
+    listener.put([AN_EVENT])
+    for _ in range(10_000):
+        listener.put(())
+    listener.put([AN_EVENT])
+    assert [listener.take(0) for _ in range(3)] == [[AN_EVENT], (), [AN_EVENT]]
+    listener.put(())
+    assert listener.take(0) == ()
+    with pytest.raises(Empty):
+        listener.take(0)
+
+
+@pytest.fixture
+def two_streams(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+    """A hub takes two streams, of a user or in all."""
+    with monkeypatch.context() as patch:
+        patch.setenv(request.param, "2")
+        get_settings.cache_clear()
+        yield
+    get_settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "two_streams", ["EVENT_STREAMS_PER_USER", "EVENT_STREAMS_PER_PROCESS"], indirect=True
+)
+@pytest.mark.usefixtures("database", "two_streams")
+def test_who_closed_a_stream_may_open_another_at_once() -> None:
+    hearing, user = Hub(), uuid4()
+    (ours, theirs), (_, others) = pairs = socket.socketpair(), socket.socketpair()
+    left, stays = (hearing.open(uuid4(), user, Connection(end)) for end, _ in pairs)
+    with pytest.raises(ThrottledError):
+        hearing.open(uuid4(), user, NOWHERE)
+    theirs.close()
+    fresh = hearing.open(uuid4(), user, NOWHERE)
+    assert (left.closed, stays.closed) == (True, False)
+    with pytest.raises(ThrottledError):
+        hearing.open(uuid4(), user, NOWHERE)
+    for listener in (left, stays, fresh):
+        hearing.forget(listener)
+    assert (hearing._feeds, dict(hearing._streams_of)) == ({}, {})
+    for end in (ours, others, pairs[1][0]):
+        end.close()
+
+
+@pytest.mark.usefixtures("database")
+def test_what_nobody_foresaw_is_logged_and_makes_no_stream_deaf() -> None:
+    hearing, tenant = Hub(), uuid4()
+    listener = hearing.open(tenant, uuid4(), NOWHERE)
+    assert listener.take(10) == ()
+    with capture_logs() as logged:
+        get_valkey().publish(stream_keys(tenant)[0], "no announcement")
+        assert listener.take(10) == (), "it looks for what it missed"
+        hearing._heard.put(None)
+        assert listener.take(10) == (), "it looks for what it missed"
+        announce(tenant, "alert", {})
+        until_told(listener, "alert")
+    told = [line for line in logged if line["event"] == "events_work_failed"]
+    assert [(line["work"], line["exc_info"]) for line in told] == [
+        ("_hear", True),
+        ("_hand_out", True),
+    ]
+    hearing.forget(listener)
+
+
+@pytest.mark.usefixtures("database")
+def test_a_tenant_that_cannot_be_tended_keeps_no_other_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub, "TEND_EVERY_S", 0.2)
+    monkeypatch.setattr(hub, "_LOOK_EVERY_S", 0.1)
+    hearing, gone, stands = Hub(), uuid4(), a_tenant()
+    listeners = [hearing.open(tenant, uuid4(), NOWHERE) for tenant in (gone, stands)]
+    until(lambda: get_valkey().exists(stream_keys(stands)[2]), "the first look")
+    with open_session(stands) as session:
+        submit_job(session, kind=RUN_BACKTEST, args={})  # nobody announces it
+    until_told(listeners[1], "job")
+    for listener in listeners:
+        hearing.forget(listener)
+
+
+def until_told(listener: Listener, name: str) -> None:
+    while name not in {event.name for event in listener.take(10) or ()}:
+        pass

@@ -141,7 +141,7 @@ def test_failed_jobs_are_found_by_their_error_and_moved_together(
     gone = client.post(f"{JOBS}discard", json={"ids": [min(jobs)]}).json
     assert gone == {"ids": [min(jobs)], "count": 1}
     assert announced(tenant, seen) == {(min(jobs), "cancelled")}
-    assert client.post(f"{JOBS}discard", json={}).json["ids"] == [max(jobs)]
+    assert client.post(f"{JOBS}discard", json={"all": True}).json["ids"] == [max(jobs)]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +152,24 @@ def test_a_choice_that_is_none_moves_nothing(client: FlaskClient, body: dict[str
     assert (answer.status_code, answer.content_type) == (422, "application/problem+json")
 
 
-@pytest.mark.parametrize("path", ["retry", "discard"])
-def test_viewers_move_no_job(tenant: UUID, path: str) -> None:
-    assert a_client(tenant, role="viewer").post(JOBS + path, json={}).status_code == 403
+@pytest.mark.parametrize("verb", ["retry", "discard"])
+@pytest.mark.parametrize(
+    "sent", [{}, {"json": {}}, {"json": {"all": False}}, {"json": {"all": True, "kind": "x"}}]
+)
+def test_failed_jobs_are_moved_together_only_by_choice(
+    tenant: UUID, client: FlaskClient, verb: str, sent: dict[str, Any]
+) -> None:
+    job = a_failed_job(tenant, client)
+    answer = client.post(JOBS + verb, **sent)
+    (fault,) = answer.json["errors"]
+    assert (answer.status_code, fault["code"]) == (422, "choice_needed")
+    assert '{"all": true}' in fault["hint"]
+    assert client.get(JOBS + job).json["status"] == "failed"
+
+
+def test_who_may_run_the_firms_work_may_move_it_and_readers_may_not(tenant: UUID) -> None:
+    everything = {"all": True}
+    for role, status in (("admin", 200), ("user", 200), ("viewer", 403), ("auditor", 403)):
+        member = a_client(tenant, role=role)
+        for verb in ("retry", "discard"):
+            assert member.post(JOBS + verb, json=everything).status_code == status, (role, verb)

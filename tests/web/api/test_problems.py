@@ -85,6 +85,21 @@ def test_every_error_is_a_problem_that_tells_nothing_of_our_insides(
         assert secret not in answer.text
 
 
+def test_what_was_sent_is_not_sent_back_at_length(client: FlaskClient) -> None:
+    names = {"x" * 5_000: 1, **{f"unknown-{n}": 1 for n in range(200)}}
+    for path, body in (
+        ("jobs/retry", names),
+        ("trading/strategies/validate", {"document": names}),
+        ("trading/strategies/", {"name": "x", "document": names}),
+    ):
+        answer = client.post(f"/api/v1/{path}", json=body)
+        paths = [fault["path"] for fault in answer.json["errors"]]
+        assert (answer.status_code, len(paths)) == (422, 100), path
+        (long,) = [path for path in paths if path.endswith("…")]
+        assert len(long) == 201
+        assert len(answer.text) < 30_000
+
+
 def test_a_client_learns_when_to_come_again(raising: FlaskClient) -> None:
     assert raising.get("/throttled").headers["Retry-After"] == "7"
     assert raising.get("/ending").headers["Retry-After"] == "1"

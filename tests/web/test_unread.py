@@ -1,0 +1,60 @@
+"""What cannot be read as a request, over a real connection."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from tests.serving import HOST, a_free_port, web
+
+LIVE = "/api/v1/health/live"
+LONGEST = 4_094 - len("GET  HTTP/1.1")
+
+
+@pytest.fixture(scope="module")
+def port(database: str) -> Iterator[int]:
+    assert database
+    port = a_free_port()
+    with web(port):
+        yield port
+
+
+def answered(port: int, request: bytes) -> tuple[int, str, bytes]:
+    with socket.create_connection((HOST, port), 60) as connection:
+        connection.sendall(request)
+        with closing(http.client.HTTPResponse(connection)) as answer:
+            answer.begin()
+            return answer.status, answer.headers["Content-Type"] or "", answer.read()
+
+
+def asking(path: str, *fields: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *fields, "", ""]).encode()
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (asking(f"{LIVE}?".ljust(LONGEST + 1, "x")), 414, "uri_too_long"),
+        (asking(LIVE, "X-Long: " + "x" * 8_190), 431, "request_header_fields_too_large"),
+        (asking(LIVE, *(f"X-{n}: x" for n in range(100))), 431, "request_header_fields_too_large"),
+        (b"nonsense\r\n\r\n", 400, "bad_request"),
+        (asking(LIVE, "no field"), 400, "bad_request"),
+        (asking(LIVE, "Transfer-Encoding: nonsense"), 501, "not_implemented"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_a_problem(
+    port: int, request_: bytes, status: int, code: str
+) -> None:
+    told, content_type, body = answered(port, request_)
+    problem = json.loads(body)
+    assert (told, content_type) == (status, "application/problem+json")
+    assert problem.keys() == {"type", "title", "status", "code", "detail"}
+    assert (problem["status"], problem["code"]) == (status, code)
+
+
+def test_what_is_as_long_as_it_may_be_is_read(port: int) -> None:
+    longest = asking(f"{LIVE}?".ljust(LONGEST, "x"), *(f"X-{n}: x" for n in range(99)))
+    assert answered(port, longest)[0] == 204
