@@ -18,6 +18,7 @@ from core.tenancy.roles import SET_CONFIG_ADVICE, may_set_config
 from core.tenancy.session import PlatformSession, open_platform_session
 from core.tenancy.upgrades import count_quarantined
 from core.valkey import get_valkey
+from core.wording import counted
 
 Status = Literal["ok", "error", "not_configured"]
 _NEEDED = ("database", "redis", "storage")
@@ -75,8 +76,8 @@ def _advice(session: PlatformSession) -> str:
     words = [SET_CONFIG_ADVICE] if may_set_config(session) else []
     if quarantined := count_quarantined(session):
         words.append(
-            f"{quarantined} tenants keep an old schema, for their migrations failed: say "
-            "neozork migrate --status."
+            f"{counted(quarantined, 'tenant')} left alone with an old schema, as migrating failed: "
+            "say neozork migrate --status."
         )
     return " ".join(words)
 

@@ -94,4 +94,4 @@ def verify_chain(slug: str) -> None:
     if broken is not None:
         click.echo(f"The audit log of {slug} is broken at entry {broken}.", err=True)
         sys.exit(1)
-    click.echo(f"The audit log of {slug} is whole: {last.number} entries, {last.digest.hex()}.")
+    click.echo(f"The audit log of {slug} is whole at entry {last.number:,}, {last.digest.hex()}.")

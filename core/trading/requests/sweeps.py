@@ -28,6 +28,7 @@ from core.trading.requests.strategies import current_version
 from core.trading.research.grid import read_grid
 from core.trading.strategy.reading import read_strategy
 from core.usage.quotas import current_plan
+from core.wording import counted
 
 MORE_IS_BETTER = (
     *("sharpe", "sortino", "calmar", "cagr", "total_return", "final_equity", "profit_factor"),
@@ -70,7 +71,7 @@ def request_sweep(
     with _gathering(faults):
         refuse_unfit(strategy, bar_set)
     if faults:
-        detail = f"The sweep does not fit; {len(faults):,} faults were found."
+        detail = f"The sweep does not fit; {counted(len(faults), 'fault')} found."
         raise InvalidInputError(detail, errors=faults[:_MOST_FAULTS])
     asked = {"params": dict(run.params), "grid": grid.as_document()}
     sweep = Sweep(
