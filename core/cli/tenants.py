@@ -51,8 +51,10 @@ def change(
     domains: tuple[str, ...],
     host: str | None,
 ) -> None:
-    """Change a firm's tier, status, registration or host."""
+    """Change a firm's tier, status, registration or host, and show it."""
     from core.identity.operations import set_tenant
+    from core.jobs.pauses import paused_tenants
+    from core.tenancy.session import open_platform_session
 
     document = set_tenant(
         slug,
@@ -62,6 +64,8 @@ def change(
         domains=domains or None,
         host=host,
     )
+    with open_platform_session() as session:
+        document["paused"] = slug in paused_tenants(session)
     click.echo(json.dumps(document, indent=2))
 
 
