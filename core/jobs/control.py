@@ -76,6 +76,12 @@ def list_jobs(
     return read_page(session, statement, by=(Job.created_at, Job.id), limit=limit, cursor=cursor)
 
 
+def count_parts(session: TenantSession | PlatformSession, parent_id: UUID) -> dict[str, int]:
+    """Answer how many parts of a parent stand at each status."""
+    counted = select(Job.status, func.count()).where(Job.parent_id == parent_id)
+    return dict(session.execute(counted.group_by(Job.status).order_by(Job.status)).all())
+
+
 def unfinished_jobs(session: TenantSession) -> list[Job]:
     """Answer the jobs that a new listener must know of, oldest first."""
     statement = select(Job).where(

@@ -128,7 +128,7 @@ def test_a_second_one_on_the_same_folder_is_refused_with_what_to_do(data: Path) 
         second = subprocess.run(
             command(data), check=False, capture_output=True, text=True, timeout=PATIENCE_S
         )
-    assert second.returncode == 2
+    assert second.returncode == 1
     assert "--data" in second.stderr
     assert second.stdout == ""
 
@@ -215,7 +215,7 @@ def test_a_taken_port_is_refused_by_its_number(data: Path) -> None:
         refused = subprocess.run(
             asked, check=False, capture_output=True, text=True, timeout=PATIENCE_S
         )
-    assert refused.returncode == 2
+    assert refused.returncode == 1
     assert port in refused.stderr
     assert refused.stdout == ""
 
