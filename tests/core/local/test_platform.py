@@ -97,6 +97,21 @@ def test_it_restarts_what_dies(data: Path) -> None:
         until(running_platform.ready)
 
 
+def test_a_web_server_whose_master_was_killed_gives_its_port_to_the_next(data: Path) -> None:
+    with up(data) as running_platform:
+        (master,) = running_platform.pids_of("web")
+        workers = [pid for pid, parent in running() if parent == master]
+        assert workers
+        try:
+            for pid in workers:
+                os.kill(pid, signal.SIGSTOP)
+            os.kill(master, signal.SIGKILL)
+            until(running_platform.ready)
+        finally:
+            for pid in filter(alive, workers):
+                os.kill(pid, signal.SIGKILL)
+
+
 def test_what_was_committed_survives_a_kill_of_everything(data: Path) -> None:
     person = {"email": "ada@example.com", "password": "correct horse battery"}
     with up(data) as running_platform:
