@@ -225,18 +225,13 @@ def _one_by_one(move: Callable[..., Any], what: str, job_ids: tuple[UUID, ...]) 
 
 
 def _all_of(move: Callable[..., list[UUID]], what: str, chosen: Any) -> None:
-    from core.jobs.control import jobs_by_id
+    from core.jobs.dead_letters import move_all
     from core.jobs.tending import announce_moved
-    from core.tenancy.session import open_platform_session
 
     moved = 0
-    while True:
-        with open_platform_session() as session:
-            batch = jobs_by_id(session, move(session, chosen))
+    for batch in move_all(move, chosen):
         announce_moved(batch)
         moved += len(batch)
-        if not batch:
-            break
     click.echo(f"{counted(moved, 'job')} {what}")
 
 

@@ -29,8 +29,8 @@ class JobFilter:
     """Which jobs: those that match everything that is given.
 
     `error_code`: the code of the problem that a job ended or was last tried with. `created_from`
-    counts, `created_to` does not. `tenant_id`: for operators, who see all. Parts are found by
-    their parent alone.
+    counts, `created_to` and `ended_before` do not. `tenant_id`: for operators, who see all. Parts
+    are found by their parent alone.
     """
 
     ids: Collection[UUID] | None = None
@@ -40,6 +40,7 @@ class JobFilter:
     error_code: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
+    ended_before: datetime | None = None
     parent_id: UUID | None = None
     tenant_id: UUID | None = None
 
@@ -61,6 +62,8 @@ class JobFilter:
             conditions.append(Job.created_at >= self.created_from)
         if self.created_to is not None:
             conditions.append(Job.created_at < self.created_to)
+        if self.ended_before is not None:
+            conditions.append(Job.finished_at < self.ended_before)
         return conditions
 
 
