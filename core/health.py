@@ -19,6 +19,7 @@ from core.tenancy.models import TenantSchema
 from core.tenancy.roles import MAY_SET_CONFIG, SET_CONFIG_ADVICE
 from core.tenancy.session import run_as
 from core.valkey import get_valkey
+from core.wording import counted
 
 Status = Literal["ok", "error", "not_configured"]
 _NEEDED = ("database", "redis", "storage")
@@ -88,8 +89,8 @@ def _advice(stands: Any) -> str:
     words = [SET_CONFIG_ADVICE] if stands.may_set_config else []
     if stands.quarantined:
         words.append(
-            f"{stands.quarantined} tenants keep an old schema, for their migrations failed: say "
-            "neozork migrate --status."
+            f"{counted(stands.quarantined, 'tenant')} left alone with an old schema, as migrating failed: "
+            "say neozork migrate --status."
         )
     return " ".join(words)
 

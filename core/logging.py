@@ -44,8 +44,17 @@ def _scrub_event(
 
 def configure_logging(settings: Settings, process: str) -> None:
     """Send structlog and the standard library's loggers through one chain to standard error."""
+
+    def name_process(
+        _logger: Any, _method: str, line: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        # What is bound is a thread's own; libraries speak from threads of theirs.
+        line.setdefault("process", process)
+        return line
+
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        name_process,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -74,7 +83,6 @@ def configure_logging(settings: Settings, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
-    bind(process=process)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

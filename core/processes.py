@@ -55,7 +55,7 @@ class Supervisor:
         return sum(
             1
             for program in self.programs
-            if program.name == name and program.process and program.process.poll() is None
+            if program.name == name and program.process and _status(program.process) is None
         )
 
     def stop(self, *_signal: object) -> None:
@@ -79,7 +79,7 @@ class Supervisor:
         now = time.monotonic()
         for program in self.programs:
             if program.process is not None:
-                status = program.process.poll()
+                status = _status(program.process)
                 if status is None:
                     continue
                 steady = now - program.started_at > _STEADY_AFTER_S
@@ -94,7 +94,7 @@ class Supervisor:
 
     def stop_all(self) -> None:
         """Ask every program to end, wait, and kill what does not."""
-        running = [p.process for p in self.programs if p.process and p.process.poll() is None]
+        running = [p.process for p in self.programs if p.process and _status(p.process) is None]
         for process in running:
             process.terminate()
         deadline = time.monotonic() + STOP_WITHIN_S
@@ -123,6 +123,20 @@ class Supervisor:
             if output is not None:
                 output.close()
         program.started_at = time.monotonic()
+
+
+def _status(process: "subprocess.Popen[bytes]") -> int | None:
+    """Answer how a program ended, None while it runs; what it left in its group is killed then.
+
+    Workers of a web server whose master was killed would keep its port from the next one.
+    """
+    if process.returncode is None:
+        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        if os.waitid(os.P_PID, process.pid, ended) is None:
+            return None
+        # Not waited for yet, it keeps its id: the group can be nobody else's.
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.poll()
 
 
 def die_with_parent(by: signal.Signals) -> Callable[[], None]:

@@ -259,7 +259,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="neozork migrate",
         description="Bring roles, shared schema and every tenant's schema up to date.",
-        epilog="Exit status: 0 all at the head, 1 not done, 3 tenants behind, 4 quarantined.",
+        epilog="Exit status: 0 all at the head, 1 not done, 2 asked wrongly, 3 tenants behind, "
+        "4 quarantined.",
     )
     parser.add_argument("--status", action="store_true", help="change nothing, tell how it stands")
     parser.add_argument("--json", action="store_true", help="with --status: for programs")

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from core.clock import iso
 from core.tenancy.models import Tenant, TenantSchema
+from core.wording import counted
 
 AT_HEAD, BEHIND, QUARANTINED = 0, 3, 4
 _LONGEST_ERROR = 100
@@ -126,14 +127,14 @@ def verdict(status: Status) -> str:
     """Say in a sentence or two how the tenants fare, and what to do."""
     if count := len(status.quarantined):
         return (
-            f"{count} quarantined: after so many failures they are left alone, and keep their "
+            f"{counted(count, 'tenant')} quarantined: left alone after so many failures, with an "
             "old schema. Mend what the error names, then: neozork migrate --retry-quarantined"
         )
     if status.behind:
-        return f"{status.behind} behind; the scheduler has them tried again."
+        return f"{counted(status.behind, 'tenant')} behind; the scheduler has that tried again."
     if status.exit_status == BEHIND:
         return "The database is behind this release: neozork migrate"
-    return f"All {sum(status.tenants.values())} tenants are at the head."
+    return f"At the head: all, {counted(sum(status.tenants.values()), 'tenant')}."
 
 
 def _line(failing: Failing) -> tuple[str, ...]:

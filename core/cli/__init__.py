@@ -1,6 +1,5 @@
 """`neozork`: every command line of the platform; `manage.py` is the same."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -12,25 +11,12 @@ from core.cli import tenants
 from core.cli.backtest import backtest
 from core.cli.demo import demo
 from core.cli.jobs import jobs
+from core.cli.refusals import Commands
 from core.cli.verify import verify
-from core.errors import InvalidInputError, NeozorkError
 from core.settings import get_settings
 
 
-class _Commands(click.Group):
-    """Turns our errors into a message on standard error and exit status 2."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except InvalidInputError as error:
-            click.echo(json.dumps(error.problem(), indent=2), err=True)
-        except NeozorkError as error:
-            click.echo(f"neozork: {error.detail}", err=True)
-        return ctx.exit(2)
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="neozork")
 def main() -> None:
     """Research, backtest and trade strategies one can trust."""
@@ -41,6 +27,14 @@ def _become(module: str, *arguments: str) -> NoReturn:
     get_settings()
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
+
+
+def _serve(module: str, *arguments: str) -> NoReturn:
+    """Become what runs until it is stopped; not without the services that it stands on."""
+    settings = get_settings()
+    settings.required("app_database_url" if settings.app_database_url else "database_url")
+    settings.required("redis_url")
+    _become(module, *arguments)
 
 
 _PASSED_ON = {"ignore_unknown_options": True}
@@ -57,19 +51,19 @@ def migrate(arguments: tuple[str, ...]) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def work(arguments: tuple[str, ...]) -> None:
     """Do jobs: [--queues interactive,bulk:2,…] [--units N]."""
-    _become("workers.main", *arguments)
+    _serve("workers.main", *arguments)
 
 
 @main.command()
 def dispatch() -> None:
     """Hand out jobs to the workers."""
-    _become("workers.dispatcher")
+    _serve("workers.dispatcher")
 
 
 @main.command()
 def schedule() -> None:
     """Tick: queue what time makes due."""
-    _become("scheduler.main")
+    _serve("scheduler.main")
 
 
 @main.command()

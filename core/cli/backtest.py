@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from core import clock
+from core.cli.refusals import Offline
 from core.errors import Fault, InvalidInputError
 from core.trading.backtest.settings import Costs, Profile, Settings
 
 _FILE = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(cls=Offline)
 @click.option("--bars", "bars_file", required=True, type=_FILE, help="CSV or Parquet.")
 @click.option("--strategy", "strategy_file", required=True, type=_FILE, help="YAML or JSON.")
 @click.option("--timezone", help="Of times without an offset, e.g. America/New_York.")

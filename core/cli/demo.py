@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.errors import NeozorkError
+from core.wording import counted
 
 if TYPE_CHECKING:
     import httpx
@@ -104,7 +105,7 @@ def _upload(
     asked = _answer(client.post("/trading/data/", data=form, files={"file": file}))
     _follow(events, asked["job_id"])
     bars = _answer(client.get(f"/trading/data/{asked['id']}"))
-    click.echo(f"  {bars['rows']:,} bars, {bars['first']} to {bars['last']}")
+    click.echo(f"  {counted(bars['rows'], 'bar')}, {bars['first']} to {bars['last']}")
     for message in bars["certificate"]["messages"] or ["clean"]:
         click.echo(f"  certificate: {message}")
     return str(asked["id"])

@@ -2,23 +2,47 @@
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import click
 
+from core.errors import ConflictError, NotFoundError
+from core.jobs.kinds import KINDS, QUEUES
+from core.wording import counted
+
 _PAGE = 50
 _DEAD = "Take --all, or say which: job ids, --tenant, --kind, --error-code, --from, --to."
+_EITHER = "Give job ids, or say what the jobs share; not both."
+_QUEUE = click.Choice(QUEUES)
+
+
+class _Moment(click.ParamType[datetime]):
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Read ISO 8601, in UTC where no offset is given."""
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is no time. Write 2026-01-31, or 2026-01-31T09:30:00Z.", param, ctx
+            )
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _choosing(command: Callable[..., None]) -> Callable[..., None]:
-    moment = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"])
+    moment = _Moment()
     for option in (
-        click.option("--to", "created_to", type=moment, help="Asked for before; UTC."),
-        click.option("--from", "created_from", type=moment, help="Asked for since; UTC."),
+        click.option("--to", "created_to", type=moment, help="Asked for before."),
+        click.option("--from", "created_from", type=moment, help="Asked for since; in UTC."),
         click.option("--error-code", help="The code of their error."),
-        click.option("--kind", help="Such as trading.backtest."),
+        click.option(
+            "--kind", type=click.Choice(tuple(KINDS)), metavar="KIND", help="E.g. trading.backtest."
+        ),
         click.option("--tenant", "slug", help="A firm's slug."),
     ):
         command = option(command)
@@ -33,24 +57,24 @@ def jobs() -> None:
 @jobs.command("list")
 @_choosing
 @click.option("--status", help="queued, running, failed, …")
-@click.option("--queue", help="interactive, bulk, money or housekeeping.")
+@click.option("--queue", type=_QUEUE)
+@click.option("--parent", "parent_id", type=click.UUID, help="Its parts, listed only so.")
 @click.option("--limit", type=click.IntRange(1, 100), default=_PAGE, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="A JSON document a line.")
 def show_list(
-    *, as_json: bool, status: str | None, queue: str | None, limit: int, **given: Any
+    *, as_json: bool, status: str | None, parent_id: UUID | None, limit: int, **given: Any
 ) -> None:
     """List jobs, newest first."""
-    from core.jobs.control import list_jobs
+    from core.jobs.control import get_job, list_jobs
     from core.jobs.models import STATUSES
-    from core.jobs.pauses import refuse_unknown_queue
     from core.tenancy.session import open_platform_session
 
     if status is not None and status not in STATUSES:
         raise click.BadParameter(f"take one of {', '.join(STATUSES)}.", param_hint="--status")
-    if queue is not None:
-        refuse_unknown_queue(queue)
-    chosen = _chosen(status=status, queue=queue, **given)
+    chosen = _chosen(status=status, parent_id=parent_id, **given)
     with open_platform_session() as session:
+        if parent_id is not None:
+            get_job(session, parent_id)
         page = list_jobs(session, chosen=chosen, limit=limit)
         documents = [_document(job) for job in page.items]
     for document in documents:
@@ -62,28 +86,28 @@ def show_list(
 @jobs.command("show")
 @click.argument("job_id", type=click.UUID)
 def show_one(job_id: UUID) -> None:
-    """Show one job whole."""
-    from core.jobs.control import get_job
+    """Show one job whole, of a parent how its parts stand too."""
+    from core.jobs.control import count_parts, get_job
     from core.tenancy.session import open_platform_session
 
     with open_platform_session() as session:
         job = get_job(session, job_id)
         document = _document(job) | {"args": job.args, "failures": job.failures, "key": job.key}
+        if job.parent_id is not None:
+            document["parent_id"] = str(job.parent_id)
+        if job.parts is not None:
+            by_status = count_parts(session, job.id)
+            document |= {"parts": job.parts, "remaining": job.remaining, "by_status": by_status}
     click.echo(json.dumps(document, indent=2))
 
 
 @jobs.command("cancel")
 @click.argument("job_ids", type=click.UUID, nargs=-1, required=True)
 def cancel(job_ids: tuple[UUID, ...]) -> None:
-    """Cancel jobs that have not ended."""
-    from core.jobs.control import announce_job, cancel_job
-    from core.tenancy.session import open_platform_session
+    """Cancel jobs that have not ended; exit status 1 where one could not be."""
+    from core.jobs.control import cancel_job
 
-    for job_id in job_ids:
-        with open_platform_session() as session:
-            job = cancel_job(session, job_id)
-        announce_job(job)
-        click.echo(f"{job_id} cancelled")
+    _one_by_one(cancel_job, "cancelled", job_ids)
 
 
 @jobs.command("retry")
@@ -91,10 +115,13 @@ def cancel(job_ids: tuple[UUID, ...]) -> None:
 @_choosing
 @click.option("--all", "everything", is_flag=True, help="Every failed job.")
 def retry(job_ids: tuple[UUID, ...], *, everything: bool, **given: Any) -> None:
-    """Queue failed jobs again, with their failures forgotten."""
-    from core.jobs.dead_letters import retry_failed
+    """Queue failed jobs again, with their failures forgotten.
 
-    _move(retry_failed, "queued again", job_ids, everything=everything, **given)
+    By its id a cancelled one too. Exit status 1 where a job of these ids was left alone.
+    """
+    from core.jobs.dead_letters import retry_failed, retry_job
+
+    _move(retry_job, retry_failed, "queued again", job_ids, everything=everything, **given)
 
 
 @jobs.command("discard")
@@ -102,14 +129,17 @@ def retry(job_ids: tuple[UUID, ...], *, everything: bool, **given: Any) -> None:
 @_choosing
 @click.option("--all", "everything", is_flag=True, help="Every failed job.")
 def discard(job_ids: tuple[UUID, ...], *, everything: bool, **given: Any) -> None:
-    """Let failed jobs go; each keeps its error until it is deleted."""
-    from core.jobs.dead_letters import discard_failed
+    """Let failed jobs go; each keeps its error until it is deleted.
 
-    _move(discard_failed, "discarded", job_ids, everything=everything, **given)
+    Exit status 1 where a job of these ids was left alone.
+    """
+    from core.jobs.dead_letters import discard_failed, discard_job
+
+    _move(discard_job, discard_failed, "discarded", job_ids, everything=everything, **given)
 
 
 @jobs.command("pause")
-@click.option("--queue", help="interactive, bulk, money or housekeeping.")
+@click.option("--queue", type=_QUEUE)
 @click.option("--tenant", "slug", help="A firm's slug.")
 def pause(queue: str | None, slug: str | None) -> None:
     """Hand out nothing more of a queue or of a firm; what runs ends, the rest waits."""
@@ -117,11 +147,26 @@ def pause(queue: str | None, slug: str | None) -> None:
 
 
 @jobs.command("resume")
-@click.option("--queue", help="interactive, bulk, money or housekeeping.")
+@click.option("--queue", type=_QUEUE)
 @click.option("--tenant", "slug", help="A firm's slug.")
 def resume(queue: str | None, slug: str | None) -> None:
     """Hand out again what waits."""
     _set_paused(queue, slug, paused=False)
+
+
+@jobs.command("paused")
+def show_paused() -> None:
+    """List the queues and the firms that are paused."""
+    from core.jobs.pauses import paused_queues, paused_tenants
+    from core.tenancy.session import open_platform_session
+
+    with open_platform_session() as session:
+        queues, firms = paused_queues(session), paused_tenants(session)
+    for what, names in (("queue", queues), ("tenant", firms)):
+        for name in names:
+            click.echo(f"{what:<8}{name}")
+    told = " and ".join((counted(len(queues), "queue"), counted(len(firms), "firm")))
+    click.echo(f"{told} paused", err=True)
 
 
 def _set_paused(queue: str | None, slug: str | None, *, paused: bool) -> None:
@@ -139,40 +184,60 @@ def _set_paused(queue: str | None, slug: str | None, *, paused: bool) -> None:
 
 
 def _move(
-    move: Callable[..., list[UUID]],
+    move_one: Callable[..., Any],
+    move_many: Callable[..., list[UUID]],
     what: str,
     job_ids: tuple[UUID, ...],
     *,
     everything: bool,
     **given: Any,
 ) -> None:
-    from core.jobs.control import jobs_by_id
-    from core.jobs.tending import announce_moved
+    by_filter = everything or any(given.values())
+    if not (job_ids or by_filter):
+        raise click.UsageError(_DEAD)
+    if job_ids and by_filter:
+        raise click.UsageError(_EITHER)
+    if job_ids:
+        _one_by_one(move_one, what, job_ids)
+    else:
+        _all_of(move_many, what, _chosen(**given))
+
+
+def _one_by_one(move: Callable[..., Any], what: str, job_ids: tuple[UUID, ...]) -> None:
+    """Say a line for each job; exit with 1 where one was left alone."""
+    from core.jobs.control import announce_job
     from core.tenancy.session import open_platform_session
 
-    if not (everything or job_ids or any(given.values())):
-        raise click.UsageError(_DEAD)
-    chosen = _chosen(ids=job_ids or None, **given)
+    left_alone = False
+    for job_id in dict.fromkeys(job_ids):
+        try:
+            with open_platform_session() as session:
+                job = move(session, job_id)
+        except (ConflictError, NotFoundError) as error:
+            left_alone = True
+            why = error.detail.replace("The job ", "it ", 1)
+            click.echo(f"{job_id} left alone: {why}", err=True)
+        else:
+            announce_job(job)
+            click.echo(f"{job_id} {what}")
+    if left_alone:
+        click.get_current_context().exit(1)
+
+
+def _all_of(move: Callable[..., list[UUID]], what: str, chosen: Any) -> None:
+    from core.jobs.dead_letters import move_all
+    from core.jobs.tending import announce_moved
+
     moved = 0
-    while True:
-        with open_platform_session() as session:
-            batch = jobs_by_id(session, move(session, chosen))
+    for batch in move_all(move, chosen):
         announce_moved(batch)
         moved += len(batch)
-        if not batch:
-            break
-    click.echo(f"{moved:,} jobs {what}")
+    click.echo(f"{counted(moved, 'job')} {what}")
 
 
 def _chosen(*, slug: str | None, **given: Any) -> Any:
-    from datetime import UTC
-
     from core.jobs.control import JobFilter
 
-    for name in ("created_from", "created_to"):
-        moment: datetime | None = given[name]
-        if moment is not None and moment.tzinfo is None:
-            given[name] = moment.replace(tzinfo=UTC)
     return JobFilter(tenant_id=_tenant_id(slug) if slug else None, **given)
 
 

@@ -51,8 +51,10 @@ def change(
     domains: tuple[str, ...],
     host: str | None,
 ) -> None:
-    """Change a firm's tier, status, registration or host."""
+    """Change a firm's tier, status, registration or host, and show it."""
     from core.identity.operations import set_tenant
+    from core.jobs.pauses import paused_tenants
+    from core.tenancy.session import open_platform_session
 
     document = set_tenant(
         slug,
@@ -62,6 +64,8 @@ def change(
         domains=domains or None,
         host=host,
     )
+    with open_platform_session() as session:
+        document["paused"] = slug in paused_tenants(session)
     click.echo(json.dumps(document, indent=2))
 
 
@@ -94,4 +98,4 @@ def verify_chain(slug: str) -> None:
     if broken is not None:
         click.echo(f"The audit log of {slug} is broken at entry {broken}.", err=True)
         sys.exit(1)
-    click.echo(f"The audit log of {slug} is whole: {last.number} entries, {last.digest.hex()}.")
+    click.echo(f"The audit log of {slug} is whole at entry {last.number:,}, {last.digest.hex()}.")

@@ -7,11 +7,12 @@ from typing import Any
 import click
 import rfc8785
 
+from core.cli.refusals import Offline
 from core.errors import Fault, InvalidInputError
 from core.trading.backtest.signing import is_signed_by, read_public_key
 
 
-@click.command()
+@click.command(cls=Offline)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--public-key", metavar="HEX", help="Of who must have signed; else the file's own.")
 @click.pass_context

@@ -9,6 +9,7 @@ from core.jobs.running import RunningJob
 from core.jobs.submit import submit_job
 from core.tenancy.session import open_platform_session
 from core.tenancy.upgrades import count_due, upgrade_tenants
+from core.wording import counted
 
 
 def enqueue_migration() -> int:
@@ -36,6 +37,7 @@ def migrate_tenants(job: RunningJob) -> None:
         due = count_due(session)
     upgrade_tenants(
         lambda done: job.progress(
-            min(1.0, done.migrated / max(due, 1)), f"{done.migrated} of {due} tenants migrated"
+            min(1.0, done.migrated / max(due, 1)),
+            f"{done.migrated:,} of {counted(due, 'tenant')} migrated",
         )
     )

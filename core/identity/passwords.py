@@ -24,6 +24,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from core.errors import Fault
+from core.wording import counted
 
 SHORTEST = 10
 LONGEST = 200
@@ -98,7 +99,9 @@ def password_faults(
     plain = unicodedata.normalize("NFKC", password)
     faults = []
     if len(plain) < SHORTEST:
-        message = f"The password has {len(plain)} characters, at least {SHORTEST} are needed."
+        message = (
+            f"The password has {counted(len(plain), 'character')}, at least {SHORTEST} are needed."
+        )
         hint = "A few unrelated words make a good password."
         faults.append(Fault(path, "password_too_short", message, hint))
     if len(plain) > LONGEST:

@@ -30,8 +30,8 @@ class JobFilter:
     """Which jobs: those that match everything that is given.
 
     `error_code`: the code of the problem that a job ended or was last tried with. `created_from`
-    counts, `created_to` does not. `tenant_id`: for operators, who see all. Parts are found by
-    their parent alone.
+    counts, `created_to` and `ended_before` do not. `tenant_id`: for operators, who see all. Parts
+    are found by their parent alone.
     """
 
     ids: Collection[UUID] | None = None
@@ -41,6 +41,7 @@ class JobFilter:
     error_code: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
+    ended_before: datetime | None = None
     parent_id: UUID | None = None
     tenant_id: UUID | None = None
 
@@ -62,6 +63,8 @@ class JobFilter:
             conditions.append(Job.created_at >= self.created_from)
         if self.created_to is not None:
             conditions.append(Job.created_at < self.created_to)
+        if self.ended_before is not None:
+            conditions.append(Job.finished_at < self.ended_before)
         return conditions
 
 
@@ -75,6 +78,12 @@ def list_jobs(
     """Answer a page of jobs, newest first."""
     statement = select(Job).where(*chosen.conditions(session))
     return read_page(session, statement, by=(Job.created_at, Job.id), limit=limit, cursor=cursor)
+
+
+def count_parts(session: TenantSession | PlatformSession, parent_id: UUID) -> dict[str, int]:
+    """Answer how many parts of a parent stand at each status."""
+    counted = select(Job.status, func.count()).where(Job.parent_id == parent_id)
+    return dict(session.execute(counted.group_by(Job.status).order_by(Job.status)).all())
 
 
 def unfinished_jobs(session: TenantSession) -> list[Job]:

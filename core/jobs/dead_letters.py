@@ -1,6 +1,7 @@
 """Jobs that ended badly: try them again, or let them go; by hand, one or many."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,10 +10,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from core.errors import ConflictError
-from core.jobs.control import JobFilter, get_job, refuse_part
+from core.jobs.control import JobFilter, get_job, jobs_by_id, refuse_part
 from core.jobs.models import UNFINISHED, Job
 from core.jobs.submit import wake_after_commit
-from core.tenancy.session import PlatformSession, TenantSession
+from core.tenancy.session import PlatformSession, TenantSession, open_platform_session
 
 MOST_AT_ONCE = 1_000
 
@@ -89,6 +90,23 @@ def discard_failed(session: TenantSession | PlatformSession, chosen: JobFilter) 
     """Let failed jobs go, the oldest first and at most MOST_AT_ONCE; answer their ids."""
     gone = update(Job).where(Job.id.in_(_failed(session, chosen))).values(status="cancelled")
     return list(session.scalars(gone.returning(Job.id)))
+
+
+def move_all(
+    move: Callable[[PlatformSession, JobFilter], list[UUID]], chosen: JobFilter
+) -> Iterator[list[Job]]:
+    """Move all that had failed when it began, a transaction for each batch; yield each.
+
+    One that fails again meanwhile is left alone, or it might be moved for ever.
+    """
+    with open_platform_session() as session:
+        began = session.scalar(select(func.clock_timestamp()))
+    while True:
+        with open_platform_session() as session:
+            moved = jobs_by_id(session, move(session, replace(chosen, ended_before=began)))
+        if not moved:
+            return
+        yield moved
 
 
 def _failed(session: TenantSession | PlatformSession, chosen: JobFilter) -> Select[Any]:

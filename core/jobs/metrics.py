@@ -16,7 +16,7 @@ from core.errors import UnavailableError
 from core.jobs.heartbeats import alive
 from core.jobs.kinds import QUEUES, Kind
 from core.jobs.models import UNFINISHED, Job
-from core.jobs.pauses import paused_queues
+from core.jobs.pauses import paused_queues, paused_tenants
 from core.logging import get_logger
 from core.settings import get_settings
 from core.tenancy.session import open_platform_session
@@ -125,6 +125,7 @@ def _read_tables() -> list[GaugeMetricFamily]:
         labels=("queue", "status"),
     )
     paused = GaugeMetricFamily("neozork_queue_paused", "1 for a paused queue.", labels=("queue",))
+    firms = GaugeMetricFamily("neozork_tenants_paused", "Tenants that an operator paused.")
     living = GaugeMetricFamily(
         "neozork_alive", "Units by queue, dispatchers and schedulers.", labels=("name",)
     )
@@ -141,6 +142,7 @@ def _read_tables() -> list[GaugeMetricFamily]:
         stopped = paused_queues(session)
         for queue in QUEUES:
             paused.add_metric((queue,), queue in stopped)
+        firms.add_metric((), len(paused_tenants(session)))
         for name, count in alive(session).items():
             living.add_metric((name,), count)
-    return [depth, oldest, paused, living]
+    return [depth, oldest, paused, firms, living]

@@ -9,6 +9,7 @@ from core.errors import InvalidInputError, NotFoundError
 from core.jobs.kinds import QUEUES
 from core.jobs.models import PausedQueue, Turn
 from core.jobs.submit import wake_after_commit
+from core.tenancy.models import Tenant
 from core.tenancy.session import PlatformSession
 
 
@@ -28,6 +29,13 @@ def resume_queue(session: PlatformSession, queue: str) -> None:
 def paused_queues(session: PlatformSession) -> list[str]:
     """Answer the queues that are paused, by name."""
     return list(session.scalars(select(PausedQueue.queue).order_by(PausedQueue.queue)))
+
+
+def paused_tenants(session: PlatformSession) -> list[str]:
+    """Answer the slugs of the tenants that are paused, by name."""
+    paused = select(Turn.tenant_id).where(Turn.paused)
+    slugs = select(Tenant.subdomain).where(Tenant.id.in_(paused)).order_by(Tenant.subdomain)
+    return list(session.scalars(slugs))
 
 
 def pause_tenant(session: PlatformSession, tenant_id: UUID, *, paused: bool = True) -> None:

@@ -11,6 +11,7 @@ from core.jobs.models import UNFINISHED, Job
 from core.jobs.periods import enqueue_periods
 from core.jobs.running import RunningJob
 from core.tenancy.session import open_platform_session
+from core.wording import counted
 
 RETIRE_EVERY = timedelta(hours=1)
 # A dead letter waits this long for somebody to try it again or let it go.
@@ -29,7 +30,7 @@ def retire_jobs(job: RunningJob) -> None:
     retired = 0
     while batch := delete_old():
         retired += batch
-        job.progress(0.5, f"{retired:,} old jobs deleted")
+        job.progress(0.5, f"{counted(retired, 'old job')} deleted")
     forget_the_dead()
 
 

@@ -33,6 +33,7 @@ from core.trading.models import Backtest, BarSet, StrategyVersion, Sweep
 from core.trading.requests.backtests import BacktestRequest, refuse_deleted, settings_of
 from core.trading.requests.results import ResultPart, result_key
 from core.trading.strategy.reading import read_strategy
+from core.wording import counted
 
 
 def import_bars(job: RunningJob) -> None:
@@ -56,7 +57,7 @@ def import_bars(job: RunningJob) -> None:
             file_name=asked.file_name,
             now=now(),
         )
-    job.progress(0.6, f"certifying {len(bars):,} bars")
+    job.progress(0.6, f"certifying {counted(len(bars), 'bar')}")
     certificate = certify(bars, notes)
     job.progress(0.8, "storing")
     key = store.put_content(job.tenant_id, "bars", write_parquet(bars))
@@ -85,7 +86,7 @@ def run_backtest(job: RunningJob) -> None:
         bar_set = session.get_one(BarSet, backtest.bar_set_id)
     job.progress(0.1, "loading bars")
     bars = load_bars(job.tenant_id, bar_set)
-    job.progress(0.3, f"running over {len(bars):,} bars")
+    job.progress(0.3, f"running over {counted(len(bars), 'bar')}")
     result = _run(backtest, version, bars, content_hash=bar_set.data_hash)
     job.progress(0.8, "storing the result")
     store = installed_store()

@@ -16,6 +16,21 @@ with bound(request_id="r1", tenant_id="t1", job_id="j1"):
 get_logger("ours").info("job_ended")
 """
 
+SPEAK_ASIDE = """
+import logging, threading
+from core.logging import configure_logging, get_logger, unbind_all
+from core.settings import Settings
+configure_logging(Settings(log_format="json"), "worker")
+def speak():
+    get_logger("ours").warning("from a thread")
+    logging.getLogger("dramatiq.worker").critical("theirs from a thread")
+thread = threading.Thread(target=speak)
+thread.start()
+thread.join()
+unbind_all()
+get_logger("ours").warning("with nothing bound")
+"""
+
 
 def test_what_sounds_secret_is_scrubbed_at_any_depth() -> None:
     told = {
@@ -28,6 +43,14 @@ def test_what_sounds_secret_is_scrubbed_at_any_depth() -> None:
         "headers": {"Authorization": SCRUBBED, "Accept": "text/csv"},
         "logins": [{"password": SCRUBBED, "email": "ada@example.com"}],
     }
+
+
+def test_a_line_of_any_thread_names_its_process() -> None:
+    spoken = subprocess.run(
+        [sys.executable, "-c", SPEAK_ASIDE], check=True, capture_output=True, text=True
+    )
+    lines = [json.loads(line) for line in spoken.stderr.splitlines()]
+    assert [line["process"] for line in lines] == ["worker"] * 3
 
 
 def test_every_line_is_json_and_carries_the_ids_that_were_bound() -> None:

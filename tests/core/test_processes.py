@@ -23,6 +23,12 @@ from core.processes import Program, Supervisor
 program = Program("child", [sys.executable, "-c", "import time; time.sleep(60)"])
 Supervisor([program]).run(lambda: print(program.process.pid, flush=True))
 """
+PARENT = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
 
 
 def until(holds: Callable[[], object]) -> None:
@@ -56,6 +62,30 @@ def test_what_dies_is_started_again_and_what_dies_at_once_waits_longer_each_time
     supervisor.stop_all()
     assert waits == sorted(waits)
     assert waits[-1] >= 4 * waits[0]
+
+
+@pytest.mark.parametrize("seen_dead_before", [False, True])
+def test_what_a_program_that_died_left_behind_is_gone_before_the_next_starts(
+    tmp_path: Path, *, seen_dead_before: bool
+) -> None:
+    program = a_program(PARENT, tmp_path / "log")
+    supervisor = Supervisor([program])
+    supervisor.look()
+    until((tmp_path / "log").read_text)
+    first, left = program.process, int((tmp_path / "log").read_text())
+    assert first is not None
+    try:
+        first.kill()
+        until(lambda: gone(first.pid))
+        if seen_dead_before:
+            assert supervisor.alive("child") == 0
+        supervisor.look()
+        assert program.process is None, "it waits before it is started again"
+        until(lambda: gone(left))
+    finally:
+        supervisor.stop_all()
+        if not gone(left):
+            os.kill(left, signal.SIGKILL)
 
 
 def test_stopping_kills_what_does_not_listen(

@@ -1,3 +1,4 @@
+import re
 import shlex
 import subprocess
 import sys
@@ -37,3 +38,11 @@ def test_the_first_session_works_as_it_is_written(platform: Platform, tmp_path: 
     assert '"verdict": "untested"' in done.stdout
     assert "symbol,side,entry_bar" in done.stdout
     assert '"cells_done": 12' in done.stdout
+
+
+def test_what_the_documents_have_one_write_is_no_change_to_git() -> None:
+    texts = [(ROOT / name).read_text("utf-8") for name in ("README.md", "docs/api/README.md")]
+    written = {name for text in texts for name in re.findall(r"> ([\w.]+)$", text, re.MULTILINE)}
+    assert {"AAPL.csv", "EURUSD.csv", "answer.json"} <= written
+    ignored = (ROOT / ".gitignore").read_text("utf-8").splitlines()
+    assert {f"/{name}" for name in written} <= set(ignored)

@@ -49,7 +49,7 @@ def mend() -> None:
 def test_all_at_the_head_is_0(capsys: pytest.CaptureFixture[str]) -> None:
     a_tenant()
     status, said = told(capsys, "--status")
-    assert (status, said.splitlines()[-1]) == (0, "All 1 tenants are at the head.")
+    assert (status, said.splitlines()[-1]) == (0, "At the head: all, 1 tenant.")
 
 
 def test_the_command_line_passes_on_what_is_asked_and_how_it_ended() -> None:
@@ -107,7 +107,7 @@ def test_a_failing_tenant_is_shown_with_its_error_and_its_next_try(
     (line,) = [line for line in said.splitlines() if line.startswith(slug)]
     assert "division by zero" in line
     assert "never" not in line
-    assert said.splitlines()[-1] == "1 behind; the scheduler has them tried again."
+    assert said.splitlines()[-1] == "1 tenant behind; the scheduler has that tried again."
 
 
 def test_a_quarantined_tenant_is_told_of_at_the_end_of_each_migrate(

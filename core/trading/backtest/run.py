@@ -20,6 +20,7 @@ from core.trading.strategy.parameters import resolve_params
 from core.trading.strategy.rules import Strategy
 from core.trading.strategy.signals import Signals
 from core.trading.strategy.universe import symbol_fault
+from core.wording import counted
 
 _NO_TRADES = Fault(
     path="",
@@ -138,7 +139,7 @@ def check_history(needed: int, bars: int) -> None:
         fault = Fault(
             path="/bars",
             code="insufficient_history",
-            message=f"there are {bars} bars and the strategy warms up for {needed}",
+            message=f"the strategy warms up for {needed:,} and is given {counted(bars, 'bar')}",
             hint="give more bars, or shorten the periods",
         )
         raise InvalidInputError(fault.message, errors=[fault])

@@ -12,6 +12,7 @@ from core.trading.bars.read import ReadNotes
 from core.trading.bars.series import Bars
 from core.trading.bars.splits import Jump, find_jumps
 from core.trading.bars.zones import load_zone
+from core.wording import counted
 
 LISTED = 20
 
@@ -117,20 +118,23 @@ def _messages(document: dict[str, Any]) -> list[str]:
     rows, empty = document["rows"], document["zero_volume"]
     said = (
         (document["order"] != "increasing", "The bars are not in increasing order."),
-        (document["not_finite"], f"{document['not_finite']} numbers are not finite."),
-        (document["not_positive"], f"{document['not_positive']} prices are not above zero."),
+        (document["not_finite"], f"Not finite: {counted(document['not_finite'], 'number')}."),
+        (
+            document["not_positive"],
+            f"Not above zero: {counted(document['not_positive'], 'price')}.",
+        ),
         (
             document["ohlc_violations"],
-            f"{document['ohlc_violations']} bars open or close outside their range.",
+            f"Opened or closed outside its range: {counted(document['ohlc_violations'], 'bar')}.",
         ),
         (
             gaps["count"],
-            f"Gaps: {gaps['count']}, with {gaps['missing_bars']} bars missing in all.",
+            f"Gaps: {gaps['count']:,}, in all {counted(gaps['missing_bars'], 'bar')} missing.",
         ),
         (
             splits["count"],
-            f"Suspected splits that prices were not adjusted for: {splits['count']}.",
+            f"Suspected splits that prices were not adjusted for: {splits['count']:,}.",
         ),
-        (0 < empty < rows, f"{empty} of {rows} bars have no volume."),
+        (0 < empty < rows, f"No volume: {empty:,} of {rows:,} bars."),
     )
     return [message for wrong, message in said if wrong]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import Fault, InvalidInputError
+from core.wording import counted
 
 ROWS_PER_KIND = 20
 
@@ -84,11 +85,10 @@ class FileFaults:
                     Fault(f"/row/{number}", code, f"Row {number}{line}: {text}", kind.hint)
                 )
             if kind.count > len(rows):
-                more = f"{kind.count} rows have this fault; the first {len(rows)} are listed."
+                more = f"{kind.count:,} rows have this fault; the first {len(rows)} are listed."
                 faults.append(Fault("", code, more, kind.hint))
         count = len(self.whole) + sum(kind.count for kind in self._kinds.values())
-        found = "1 fault" if count == 1 else f"{count} faults"
-        return InvalidInputError(f"{name} was not read: {found}.", errors=faults)
+        return InvalidInputError(f"{name} was not read: {counted(count, 'fault')}.", errors=faults)
 
     def _number(self, row: int) -> int:
         """Answer the number from 1 of an index, stepping over the rows that were left out."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from core.trading.bars.faults import FileFaults
 from core.trading.bars.header import NUMBERS, PRICES
 from core.trading.bars.series import FlagArray, FloatArray
+from core.wording import in_full
 
 ROUNDING = 1e-9
 
@@ -33,7 +34,7 @@ def check_prices(
     faults.add_rows(
         "high_below_low",
         np.flatnonzero(inverted),
-        lambda row: f"its high {high[row]:.10g} is below its low {low[row]:.10g}.",
+        lambda row: f"its high {in_full(high[row])} is below its low {in_full(low[row])}.",
         hint="Check that high and low are not swapped.",
     )
     for name in ("open", "close"):
@@ -51,7 +52,7 @@ def _check_column(name: str, values: FloatArray, unreadable: FlagArray, faults: 
     faults.add_rows("infinity", np.flatnonzero(np.isinf(values)), f"its {name} is infinite.")
     below = np.flatnonzero(values < 0)
     code = "negative_volume" if name == "volume" else "negative_price"
-    faults.add_rows(code, below, lambda row: f"its {name} is {values[row]:.10g}, below zero.")
+    faults.add_rows(code, below, lambda row: f"its {name} is {in_full(values[row])}, below zero.")
     if name != "volume":
         faults.add_rows(
             "zero_price",
@@ -71,8 +72,8 @@ def _check_inside(
         f"{name}_outside_range",
         np.flatnonzero(usable & outside),
         lambda row: (
-            f"its {name} {value[row]:.10g} is outside its range "
-            f"{low[row]:.10g} to {high[row]:.10g}."
+            f"its {name} {in_full(value[row])} is outside its range "
+            f"{in_full(low[row])} to {in_full(high[row])}."
         ),
         hint="Prices of one bar must come from one source, with one adjustment.",
     )

@@ -9,6 +9,7 @@ from core.trading.bars.timeframes import (
     MICROSECONDS_PER_SECOND,
     Timeframe,
 )
+from core.wording import in_full
 
 _HOUR = 3_600 * MICROSECONDS_PER_SECOND
 _ENOUGH_STEPS = 3
@@ -74,10 +75,15 @@ def describe_length(micros: float) -> str:
         if micros == timeframe.microseconds:
             return timeframe.label
     seconds = micros / MICROSECONDS_PER_SECOND
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= size:
-            return f"about {seconds / size:.3g} {unit}"
-    return f"about {seconds:.3g} seconds"
+            return _about(seconds / size, unit)
+    return _about(seconds, "second")
+
+
+def _about(number: float, unit: str) -> str:
+    told = in_full(float(f"{number:.3g}"))
+    return f"about {told} {unit}{'' if told == '1' else 's'}"
 
 
 def _step_agrees(

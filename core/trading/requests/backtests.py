@@ -25,6 +25,7 @@ from core.trading.strategy.parameters import resolve_params
 from core.trading.strategy.reading import read_strategy
 from core.trading.strategy.rules import Strategy as StrategyRules
 from core.trading.strategy.universe import symbol_fault
+from core.wording import in_full
 
 MOST_CASH = 1e15
 
@@ -99,7 +100,7 @@ def settings_of(request: BacktestRequest, *, lot: float) -> Settings:
     )
     faults += settings_faults(settings)
     if isfinite(settings.cash) and settings.cash > MOST_CASH:
-        faults.append(Fault("/cash", "out_of_range", f"must be at most {MOST_CASH:.0e}"))
+        faults.append(Fault("/cash", "out_of_range", f"must be at most {in_full(MOST_CASH)}"))
     if faults:
         raise InvalidInputError("The settings of the run are not valid.", errors=faults)
     return settings

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +27,7 @@ from core.trading.requests.strategies import current_version
 from core.trading.research.grid import read_grid
 from core.trading.strategy.reading import read_strategy
 from core.usage.quotas import current_plan
+from core.wording import counted
 
 MORE_IS_BETTER = (
     *("sharpe", "sortino", "calmar", "cagr", "total_return", "final_equity", "profit_factor"),
@@ -69,7 +69,7 @@ def request_sweep(
     with _gathering(faults):
         refuse_unfit(strategy, bar_set)
     if faults:
-        detail = f"The sweep does not fit; {len(faults):,} faults were found."
+        detail = f"The sweep does not fit; {counted(len(faults), 'fault')} found."
         raise InvalidInputError(detail, errors=faults)
     asked = {"params": dict(run.params), "grid": grid.as_document()}
     sweep = Sweep(
@@ -180,10 +180,11 @@ def list_cells(
     """
     find_sweep(session, sweep_id)
     mine = SweepCell.sweep_id == sweep_id
-    document = cast(func.json_build_object(*chain(*_PUBLISHED.items())), String)
-    cells = select(SweepCell.cell, document).where(mine, SweepCell.cell >= cursor)
+    cells = select(*_PUBLISHED.values()).where(mine, SweepCell.cell >= cursor)
+    few = cells.order_by(SweepCell.cell).limit(limit).subquery("cells")
+    documents = select(few.c.cell, cast(func.row_to_json(few.table_valued()), String))
     total = session.scalar(select(func.count()).select_from(SweepCell).where(mine)) or 0
-    page = session.execute(cells.order_by(SweepCell.cell).limit(limit))
+    page = session.execute(documents.order_by(few.c.cell))
     return [(cell, text) for cell, text in page], total
 
 

@@ -10,6 +10,7 @@ from core.trading.strategy.findings import Findings, pointer, suggestion
 from core.trading.strategy.parameters import read_value, resolve_params
 from core.trading.strategy.rules import Strategy
 from core.trading.strategy.scope import ParameterRule, ParameterUse
+from core.wording import in_full
 
 # Python writes no number of thousands of digits, and nobody reads it.
 _COUNTED = 10**15
@@ -125,10 +126,12 @@ def _values(
         if len(findings.faults) > before:
             continue
         if value in seen:
-            findings.add(here, "doubled", f"{value:g} stands twice.", "Leave one of them out.")
+            findings.add(
+                here, "doubled", f"{in_full(value)} stands twice.", "Leave one of them out."
+            )
         unfit = next((use for use in uses if not use.bounds.takes(value)), None)
         if unfit is not None:
-            message = f"{value:g} cannot stand at {unfit.path}."
+            message = f"{in_full(value)} cannot stand at {unfit.path}."
             findings.add(here, unfit.code, message, f"Give {unfit.bounds.described()}.")
         seen.add(value)
     return seen

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from core.errors import Fault, InvalidInputError
+from core.wording import counted
 
 
 @dataclass(slots=True)
@@ -29,8 +30,7 @@ class Findings:
     def raise_if_any(self) -> None:
         """Raise InvalidInputError with every fault noted, if there is one."""
         if self.faults:
-            count = len(self.faults)
-            detail = "The strategy has one fault." if count == 1 else f"It has {count} faults."
+            detail = f"The strategy has {counted(len(self.faults), 'fault')}."
             raise InvalidInputError(detail, errors=self.faults)
 
 

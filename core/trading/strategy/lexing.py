@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from core.trading.strategy.findings import Findings
+from core.wording import in_full
 
 MAX_LENGTH = 500
 MAX_BRACKETS = 50
@@ -84,7 +85,7 @@ def _tokens(text: str, path: str, findings: Findings) -> list[re.Match[str]] | N
             findings.add(path, "syntax", message, hint, at)
             return None
         if kind == "number" and not float(token.group()) <= MAX_NUMBER:
-            message = f"{token.group()[:20]} is larger than {MAX_NUMBER:g}."
+            message = f"{token.group()[:20]} is larger than {in_full(MAX_NUMBER)}."
             findings.add(path, "out_of_range", message, "Use a smaller number.", at)
             return None
         if kind != "space":

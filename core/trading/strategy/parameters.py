@@ -8,6 +8,7 @@ from core.trading.strategy.findings import Findings, pointer, suggestion
 from core.trading.strategy.rules import Strategy
 from core.trading.strategy.scope import ParameterRule, misfits
 from core.trading.strategy.section import exact, is_number
+from core.wording import in_full
 
 
 def resolve_params(strategy: Strategy, given: Mapping[str, Any]) -> dict[str, float]:
@@ -43,7 +44,7 @@ def read_value(rule: ParameterRule, value: Any, path: str, findings: Findings) -
         rule.high is not None and value > rule.high
     )
     if outside or (rule.values and value not in rule.values):
-        message = f"{value:g} is not a value of ${rule.name}."
+        message = f"{in_full(value)} is not a value of ${rule.name}."
         findings.add(path, "out_of_range", message, f"Give {rule.described()}.")
         return rule.default
     return int(value) if rule.whole else float(exact(value))

@@ -6,6 +6,7 @@ from core.trading.strategy.findings import pointer
 from core.trading.strategy.reading_names import names_of
 from core.trading.strategy.scope import Bounds, ParameterRule, Scope
 from core.trading.strategy.section import Section, exact, is_number
+from core.wording import in_full
 
 MAX_MAGNITUDE = 1e15
 
@@ -37,7 +38,9 @@ def _parameter(name: str, section: Section) -> ParameterRule | None:
         section.findings.add(section.path, "one_of", message, "Keep one of the two forms.")
     low, high, step = numbers["min"], numbers["max"], numbers["step"]
     if low is not None and high is not None and low > high:
-        section.fault("min", "bad_range", f"min {low:g} is above max {high:g}.", "Swap them.")
+        section.fault(
+            "min", "bad_range", f"min {in_full(low)} is above max {in_full(high)}.", "Swap them."
+        )
     elif numbers["default"] is not None:
         _check_default(section, numbers["default"], low, high, values)
     if step is not None and step <= 0:
@@ -85,4 +88,6 @@ def _check_default(
     above = high is not None and default > high
     if below or above or (values and default not in values):
         hint = "Choose a default that may be given."
-        section.fault("default", "out_of_range", f"{default:g} is outside its own range.", hint)
+        section.fault(
+            "default", "out_of_range", f"{in_full(default)} is outside its own range.", hint
+        )

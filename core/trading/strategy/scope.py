@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from core.trading.strategy.findings import Findings
 from core.trading.strategy.program import State
 from core.trading.strategy.tree import Typed
+from core.wording import in_full
 
 PRICES = ("open", "high", "low", "close", "volume", "hl2", "hlc3", "ohlc4")
 POSITION_NAMES = {
@@ -37,10 +38,10 @@ class Bounds:
     def described(self) -> str:
         """Answer what may stand here, in words."""
         if self.choices:
-            return "one of " + ", ".join(f"{choice:g}" for choice in self.choices)
+            return "one of " + ", ".join(map(in_full, self.choices))
         kind = "a whole number" if self.whole else "a number"
-        start = f"above {self.low:g}" if self.above else f"from {self.low:g}"
-        return f"{kind} {start} to {self.high:g}"
+        start = f"above {in_full(self.low)}" if self.above else f"from {in_full(self.low)}"
+        return f"{kind} {start} to {in_full(self.high)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,10 @@ class ParameterRule:
     def described(self) -> str:
         """Answer what may be given, in words."""
         if self.values:
-            return "one of " + ", ".join(f"{value:g}" for value in self.values)
+            return "one of " + ", ".join(map(in_full, self.values))
         kind = "a whole number" if self.whole else "a number"
-        start = "" if self.low is None else f" from {self.low:g}"
-        end = "" if self.high is None else f" to {self.high:g}"
+        start = "" if self.low is None else f" from {in_full(self.low)}"
+        end = "" if self.high is None else f" to {in_full(self.high)}"
         return kind + start + end
 
 
@@ -121,7 +122,9 @@ class Scope:
         return True
 
     def _refuse(self, use: ParameterUse, value: float) -> None:
-        message = f"${use.parameter} may be {value:g} by its declaration, which cannot stand here."
+        message = (
+            f"${use.parameter} may be {in_full(value)} by its declaration, which cannot stand here."
+        )
         hint = f"Narrow the parameter; {use.bounds.described()} may stand here."
         self.findings.add(use.path, use.code, message, hint, use.at)
 
@@ -131,5 +134,5 @@ def misfits(uses: tuple[ParameterUse, ...], values: Mapping[str, float], into: F
     for use in uses:
         value = values[use.parameter]
         if not use.bounds.takes(value):
-            message = f"${use.parameter} is {value:g}, which cannot stand at {use.path}."
+            message = f"${use.parameter} is {in_full(value)}, which cannot stand at {use.path}."
             into.add(use.path, use.code, message, f"Give {use.bounds.described()}.", use.at)

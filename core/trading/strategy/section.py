@@ -9,6 +9,7 @@ from core.trading.strategy.findings import Findings, pointer, suggestion
 from core.trading.strategy.parsing import parse, type_expression
 from core.trading.strategy.scope import Bounds, ParameterUse, Scope
 from core.trading.strategy.tree import Parameter, Typed
+from core.wording import in_full
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _PARAMETER = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -136,7 +137,7 @@ class Section:
             return None
         if not bounds.takes(value):
             hint = f"Write {bounds.described()}."
-            self.findings.add(path, "out_of_range", f"{value:g} cannot stand here.", hint)
+            self.findings.add(path, "out_of_range", f"{in_full(value)} cannot stand here.", hint)
             return None
         return float(value)
 

@@ -1,5 +1,6 @@
 import json
-from uuid import UUID
+from datetime import UTC
+from uuid import UUID, uuid4
 
 import pytest
 from click.testing import CliRunner, Result
@@ -9,12 +10,14 @@ from core.errors import NeozorkError
 from core.jobs import claims
 from core.jobs.control import get_job
 from core.jobs.events import events_since, position_of
-from core.jobs.kinds import RUN_BACKTEST
+from core.jobs.kinds import RUN_BACKTEST, RUN_SWEEP, RUN_SWEEP_PART
 from core.jobs.pauses import paused_queues
-from core.jobs.submit import submit_job
+from core.jobs.submit import submit_job, submit_parent
 from core.tenancy.models import Tenant
 from core.tenancy.session import open_platform_session, open_session
 from tests.builders import a_tenant
+
+NOBODYS = uuid4()
 
 pytestmark = pytest.mark.usefixtures("quiet_jobs")
 
@@ -64,12 +67,12 @@ def test_failed_jobs_are_tried_again_or_let_go_by_id_or_by_what_they_share() -> 
     tenant = a_tenant()
     first, second, third = a_failed_job(tenant), a_failed_job(tenant), a_failed_job(tenant, "other")
     seen = position_of(tenant)
-    assert run("retry", str(first)).stdout == "1 jobs queued again\n"
+    assert run("retry", str(first)).stdout == f"{first} queued again\n"
     (told,) = events_since(tenant, seen) or []
     assert json.loads(told.data)["status"] == "queued"
     assert run("discard", "--error-code", "other", "--from", "2020-01-01").exit_code == 0
     assert (status(first), status(second), status(third)) == ("queued", "failed", "cancelled")
-    assert run("discard", "--all").stdout == "1 jobs discarded\n"
+    assert run("discard", "--all").stdout == "1 job discarded\n"
     assert status(second) == "cancelled"
     assert run("cancel", str(first)).exit_code == 0
     assert status(first) == "cancelled"
@@ -80,9 +83,13 @@ def test_a_queue_and_a_firm_are_paused_and_resumed() -> None:
     assert run("pause", "--queue", "bulk").stdout == "bulk paused\n"
     with open_platform_session() as session:
         assert paused_queues(session) == ["bulk"]
-    assert run("resume", "--queue", "bulk").exit_code == 0
     assert run("pause", "--tenant", slug).exit_code == 0
+    paused = run("paused")
+    assert paused.stdout == f"queue   bulk\ntenant  {slug}\n"
+    assert paused.stderr == "1 queue and 1 firm paused\n"
+    assert run("resume", "--queue", "bulk").exit_code == 0
     assert run("resume", "--tenant", slug).stdout == f"{slug} resumed\n"
+    assert run("paused").stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -91,20 +98,111 @@ def test_a_queue_and_a_firm_are_paused_and_resumed() -> None:
         (["retry"], "Take --all"),
         (["pause"], "either --queue or --tenant"),
         (["pause", "--queue", "bulk", "--tenant", "x"], "either --queue or --tenant"),
-        (["pause", "--queue", "nonsense"], "unknown_queue"),
-        (["resume", "--tenant", "nobody"], "no such tenant"),
-        (["show", "00000000-0000-0000-0000-000000000001"], "no job of this id"),
-        (["list", "--tenant", "nobody"], "no such tenant"),
+        (["retry", str(NOBODYS), "--all"], "not both"),
+        (["pause", "--queue", "nonsense"], "'housekeeping'"),
+        (["list", "--status", "nonsense"], "superseded"),
+        (["list", "--queue", "nonsense"], "'money'"),
+        (["list", "--kind", "nonsense"], "'trading.backtest'"),
+        (["retry", "--kind", "nonsense"], "'trading.backtest'"),
+        (["discard", "--kind", "nonsense"], "'trading.backtest'"),
+        (["list", "--from", "yesterday"], "2026-01-31T09:30:00Z"),
+        (["list", "--to", "2026-02-30"], "2026-01-31T09:30:00Z"),
     ],
 )
-def test_what_makes_no_sense_is_refused_and_says_why(arguments: list[str], says: str) -> None:
+def test_what_is_asked_wrongly_is_refused_with_what_can_be_asked(
+    arguments: list[str], says: str
+) -> None:
     refused = run(*arguments)
-    assert refused.exit_code == 2
-    assert says in refused.output
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("Usage: ")
+    assert says in refused.stderr
 
 
-@pytest.mark.parametrize(("option", "known"), [("--status", "superseded"), ("--queue", "money")])
-def test_a_filter_that_no_job_can_meet_is_refused_with_what_can(option: str, known: str) -> None:
-    refused = run("list", option, "nonsense")
-    assert refused.exit_code == 2
-    assert known in refused.stderr + str(refused.exception)
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["resume", "--tenant", "nobody"], "no such tenant"),
+        (["list", "--tenant", "nobody"], "no such tenant"),
+        (["list", "--parent", str(NOBODYS)], "no job of this id"),
+        (["show", str(NOBODYS)], "no job of this id"),
+    ],
+)
+def test_what_is_not_there_is_said_in_a_line(arguments: list[str], says: str) -> None:
+    refused = run(*arguments)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("neozork: ")
+    assert says in line
+
+
+def test_each_of_many_jobs_is_told_of_and_one_left_alone_is_1() -> None:
+    tenant = a_tenant()
+    failed, queued, ended = a_failed_job(tenant), a_job(tenant), a_failed_job(tenant)
+    asked = run("cancel", str(ended), str(NOBODYS), str(queued))
+    assert (asked.exit_code, asked.stdout) == (1, f"{queued} cancelled\n")
+    assert asked.stderr.splitlines() == [
+        f"{ended} left alone: it has failed already; there is nothing left to cancel.",
+        f"{NOBODYS} left alone: There is no job of this id.",
+    ]
+    running = a_job(tenant)
+    assert claims.claim(tenant, running)
+    for command, done, only in (
+        ("retry", "queued again", "failed or cancelled one can be tried again"),
+        ("discard", "discarded", "failed one can be discarded"),
+    ):
+        asked = run(command, str(running), str(NOBODYS), str(failed), str(failed))
+        assert (asked.exit_code, asked.stdout) == (1, f"{failed} {done}\n")
+        assert asked.stderr.splitlines() == [
+            f"{running} left alone: it is running; only a {only}.",
+            f"{NOBODYS} left alone: There is no job of this id.",
+        ]
+        failed = ended
+
+
+def test_a_cancelled_job_is_tried_again_by_its_id_alone() -> None:
+    tenant = a_tenant()
+    job = a_job(tenant)
+    assert run("cancel", str(job)).exit_code == 0
+    assert run("retry", "--all").stdout == "0 jobs queued again\n"
+    asked = run("retry", str(job))
+    assert (asked.exit_code, asked.stdout) == (0, f"{job} queued again\n")
+    assert status(job) == "queued"
+
+
+def test_the_parts_of_a_job_are_listed_and_counted() -> None:
+    tenant = a_tenant()
+    with open_session(tenant) as session:
+        parent = submit_parent(
+            session, kind=RUN_SWEEP, args={}, part=RUN_SWEEP_PART, parts=[{}, {}, {}]
+        )
+    assert "1 of 1" in run("list").stderr
+    listed = run("list", "--parent", str(parent), "--json")
+    parts = [UUID(json.loads(line)["id"]) for line in listed.stdout.splitlines()]
+    assert len(set(parts) - {parent}) == 3
+    taken = claims.claim(tenant, parts[0])
+    assert taken is not None
+    with claims.finishing(taken):
+        pass
+    shown = json.loads(run("show", str(parent)).stdout)
+    assert (shown["parts"], shown["remaining"]) == (3, 2)
+    assert shown["by_status"] == {"queued": 2, "succeeded": 1}
+    assert json.loads(run("show", str(parts[1])).stdout)["parent_id"] == str(parent)
+    refused = run("cancel", str(parts[1]))
+    assert refused.exit_code == 1
+    assert f"it is a part of the job {parent}" in refused.stderr
+
+
+@pytest.mark.parametrize("later", ["2999-01-01T09:30:00", "2999-01-01T09:30:00+02:00"])
+def test_a_time_may_have_an_offset_or_none(later: str) -> None:
+    job = a_job(a_tenant())
+    assert run("list", "--to", later).stdout.startswith(str(job))
+    assert run("list", "--from", later).stdout == ""
+
+
+def test_a_time_without_an_offset_is_utc() -> None:
+    job = a_job(a_tenant())
+    with open_platform_session() as session:
+        created = get_job(session, job).created_at
+    naive = created.astimezone(UTC).replace(tzinfo=None).isoformat()
+    assert run("list", "--from", naive).stdout.startswith(str(job))
+    assert run("list", "--to", naive).stdout == ""

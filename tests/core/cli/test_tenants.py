@@ -8,6 +8,8 @@ from click.testing import CliRunner
 from core.cli.tenants import audit, createsuperuser, tenant
 from core.identity.authentication import login, login_operator
 from core.identity.links import set_password
+from core.jobs.pauses import pause_tenant
+from core.tenancy.session import open_platform_session
 from tests.builders import PASSWORD, a_mail, a_ref, a_slug
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -27,6 +29,10 @@ def test_a_firm_is_made_changed_and_its_log_verified(
     assert login(ref, email=mail, password=PASSWORD, address=None)
     changed = run.invoke(tenant, ["set", slug, "--tier", "enterprise", "--open-registration"])
     assert json.loads(changed.output)["subscription_tier"] == "enterprise"
+    with open_platform_session() as session:
+        pause_tenant(session, ref.id)
+    assert json.loads(changed.output)["paused"] is False
+    assert json.loads(run.invoke(tenant, ["set", slug]).output)["paused"] is True
     assert run.invoke(audit, ["verify", slug]).exit_code == 0
     as_superuser.execute(
         "UPDATE neozork.audit_entries SET entry = '{}' WHERE tenant_id = %s AND number = 2",

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from core.errors import ConflictError, NeozorkError, NotFoundError
 from core.jobs import claims
 from core.jobs.control import JobFilter
-from core.jobs.dead_letters import discard_failed, discard_job, retry_failed
+from core.jobs.dead_letters import discard_failed, discard_job, move_all, retry_failed
 from core.jobs.kinds import END_TRIAL, IMPORT_BARS, RUN_BACKTEST, Kind
 from core.jobs.models import Job
 from core.jobs.submit import submit_job
@@ -118,6 +118,20 @@ def test_more_than_are_moved_at_once_are_moved_by_asking_again(
         assert set(retry_failed(session, JobFilter())) == set(oldest_first[:2])
     with open_session(tenant) as session:
         assert retry_failed(session, JobFilter()) == oldest_first[2:]
+
+
+def test_a_job_that_fails_again_meanwhile_is_moved_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.jobs.dead_letters.MOST_AT_ONCE", 1)
+    tenant = a_tenant()
+    jobs, moved = {failed(tenant) for _ in range(2)}, list[UUID]()
+    for (job,) in move_all(retry_failed, JobFilter()):
+        moved.append(job.id)
+        assert len(moved) <= len(jobs)
+        taken = claims.claim(tenant, job.id)
+        assert taken is not None
+        claims.fail(taken, NeozorkError("it broke again", code="broke").problem(), again=False)
+    assert set(moved) == jobs
+    assert set(statuses(tenant).values()) == {"failed"}
 
 
 def test_a_job_that_somebody_else_moves_is_skipped() -> None:

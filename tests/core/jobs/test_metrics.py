@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from core.jobs.heartbeats import beat
 from core.jobs.kinds import RUN_BACKTEST
 from core.jobs.metrics import FOLDER_VARIABLE, serve_metrics, tables_registry, units_registry
-from core.jobs.pauses import pause_queue
+from core.jobs.pauses import pause_queue, pause_tenant
 from core.jobs.submit import submit_job
 from core.jobs.units import register_units
 from core.settings import get_settings
@@ -64,11 +64,13 @@ def test_the_tables_tell_depth_age_pauses_and_who_is_alive(tables: CollectorRegi
     beat("dispatcher", uuid4())
     with open_platform_session() as session:
         pause_queue(session, "bulk")
+        pause_tenant(session, tenant)
     now = told(tables)
     assert now['neozork_jobs{queue="interactive",status="queued"}'] == 3
     assert now['neozork_job_oldest_seconds{queue="interactive",status="queued"}'] > 0
     assert now['neozork_queue_paused{queue="bulk"}'] == 1
     assert now['neozork_queue_paused{queue="money"}'] == 0
+    assert now["neozork_tenants_paused"] == 1
     assert now['neozork_alive{name="interactive"}'] == 2
     assert now['neozork_alive{name="dispatcher"}'] == 1
     assert now["neozork_database_up"] == 1

@@ -9,6 +9,7 @@ from core.jobs.pauses import (
     pause_queue,
     pause_tenant,
     paused_queues,
+    paused_tenants,
     resume_queue,
 )
 from core.jobs.picks import Message
@@ -16,6 +17,7 @@ from core.jobs.submit import submit_job
 from core.jobs.turns import set_turns
 from core.jobs.units import register_units
 from core.plans import Queue, plan_of
+from core.tenancy.models import Tenant
 from core.tenancy.session import open_platform_session, open_session
 from tests.builders import a_tenant
 
@@ -58,9 +60,11 @@ def test_of_a_paused_tenant_nothing_is_handed_out_and_others_go_on() -> None:
     asked(tenant, other)
     with open_platform_session() as session:
         pause_tenant(session, tenant)
+        assert paused_tenants(session) == [session.get_one(Tenant, tenant).subdomain]
     assert handed_out("interactive") == handed_out("bulk") == [other]
     with open_platform_session() as session:
         pause_tenant(session, tenant, paused=False)
+        assert paused_tenants(session) == []
     assert handed_out("interactive") == handed_out("bulk") == [tenant]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from core.wording import counted
 from tests.faults.rows.scene import Row, Scene
 from tests.faults.world import GROUPS, SERVERS
 
@@ -24,7 +25,7 @@ def _resetting(scene: Scene, proxy: str) -> str:
     for _ in range(times):
         scene.world.proxies[proxy].reset_all()
         scene.wait(0.1, 0.5)
-    return f"{times} times"
+    return counted(times, "time")
 
 
 def _half_open(scene: Scene, proxy: str) -> str:

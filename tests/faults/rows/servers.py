@@ -6,6 +6,7 @@ from contextlib import suppress
 from core.jobs.broker import _APPEND, count_messages
 from core.local.postgres import find_binaries
 from core.valkey import get_valkey
+from core.wording import counted
 from tests.faults.laws import slowest_start_s
 from tests.faults.rows.scene import Row, Scene
 from tests.faults.stage import children_of, send
@@ -31,7 +32,7 @@ def _flushed(scene: Scene) -> str:
         lambda: slowest_start_s(scene.world.rows, jobs, flushed_at) < float("inf"), "all to start"
     )
     scene.flush_s = slowest_start_s(scene.world.rows, jobs, flushed_at)
-    return f"{len(jobs)} lost messages, all jobs started in {scene.flush_s:.2f} s"
+    return f"{counted(len(jobs), 'lost message')}, all jobs started in {scene.flush_s:.2f} s"
 
 
 _DISPATCHED = "SELECT id FROM neozork.jobs WHERE status = 'dispatched' AND queue = 'money'"
@@ -138,7 +139,7 @@ def _disorder(scene: Scene) -> str:
     for _ in range(3):
         append(keys=[_MESSAGES + QUEUE, "jobs:messages"], args=messages[::-1])
         scene.wait(0.0, 0.2)
-    return f"{len(messages)} three times"
+    return f"{counted(len(messages), 'message')} three times"
 
 
 ROWS: dict[str, Row] = {

@@ -56,7 +56,9 @@ def test_cells_are_paged_by_their_number(
 ) -> None:
     made = client.post(SWEEPS, json=body).json["id"]
     do_jobs(tenant)
-    first = client.get(f"{SWEEPS}{made}/cells", query_string={"limit": 2}).json
+    answer = client.get(f"{SWEEPS}{made}/cells", query_string={"limit": 2})
+    assert '"cell":0,"params":{' in answer.text
+    first = answer.json
     assert ([cell["cell"] for cell in first["items"]], first["has_more"]) == ([0, 1], True)
     assert first["total_count"] == 3
     rest = client.get(f"{SWEEPS}{made}/cells", query_string={"cursor": first["next_cursor"]}).json

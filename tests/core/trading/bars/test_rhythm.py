@@ -65,7 +65,10 @@ def test_weeks_that_end_a_day_early_are_still_weeks() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(3600, "1h"), (86400, "1d"), (420, "about 7 minutes"), (2, "about 2 seconds")],
+    [
+        *((3600, "1h"), (86400, "1d"), (420, "about 7 minutes"), (2, "about 2 seconds")),
+        *((1, "about 1 second"), (12_345 * 86_400, "about 12300 days")),
+    ],
 )
 def test_lengths_are_named(seconds: int, words: str) -> None:
     assert describe_length(seconds * 1_000_000) == words

@@ -51,6 +51,14 @@ def test_the_last_axis_runs_fastest() -> None:
             grid.params(outside)
 
 
+def test_a_value_that_does_not_fit_is_told_with_all_its_digits() -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        swept({"fast": [1_000_000_001]})
+    assert [fault.message for fault in raised.value.errors] == [
+        "1000000001 is not a value of $fast."
+    ]
+
+
 @given(
     st.permutations(["fast", "slow", "stop"]),
     st.permutations([5, 7, 9]),
