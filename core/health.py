@@ -89,8 +89,8 @@ def _advice(stands: Any) -> str:
     words = [SET_CONFIG_ADVICE] if stands.may_set_config else []
     if stands.quarantined:
         words.append(
-            f"{counted(stands.quarantined, 'tenant')} left alone with an old schema, as migrating failed: "
-            "say neozork migrate --status."
+            f"{counted(stands.quarantined, 'tenant')} left alone with an old schema, as migrating "
+            "failed: say neozork migrate --status."
         )
     return " ".join(words)
 
