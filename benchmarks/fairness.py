@@ -5,13 +5,17 @@ for benchmarks/RESULTS.md.
 """
 
 import argparse
+import itertools
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
+from threading import Thread
 from uuid import UUID
 
 from jobs import DISPATCHER, PATIENCE_S, UNIT_ID, a_tenant, finish_one, platform, servers, submit
@@ -33,6 +37,8 @@ from core.tenancy.session import open_platform_session, open_session
 
 TENANTS, ROWS, PICKED = 1_000, 1_000_000, 100
 SUBMITTERS = 16
+# What the whole platform can do on two cores, and a little more.
+SUBMITTED_A_SECOND = 300
 FIFO = str(Path(__file__).with_name("fairness_fifo.py"))
 
 
@@ -170,10 +176,11 @@ def pairs(values: list[float]) -> Iterator[tuple[float, float]]:
 
 
 @contextmanager
-def submitters(count: int) -> Iterator[None]:
-    """Submit without end over so many connections, from a process of its own."""
-    program = [sys.executable, __file__, "--submit", str(count)]
-    process = subprocess.Popen(program, stdout=subprocess.PIPE)
+def submitters(count: int, rate: float) -> Iterator[None]:
+    """Submit so many jobs a second over so many connections, from a process of its own."""
+    program = [sys.executable, __file__, "--submit", str(count), "--rate", str(rate)]
+    settings = os.environ | {"DATABASE_POOL_SIZE": str(count)}
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, env=settings)
     assert process.stdout is not None
     process.stdout.readline()
     try:
@@ -183,18 +190,20 @@ def submitters(count: int) -> Iterator[None]:
         process.wait()
 
 
-def submit_without_end(count: int) -> None:
-    from threading import Thread
-
+def submit_at(count: int, rate: float) -> None:
+    """Submit over so many connections in turn; what is late is sent at once."""
     with open_platform_session() as session:
         tenant = session.scalars(select(Tenant.id)).first()
     assert tenant is not None
+    began = time.monotonic()
 
-    def work() -> None:
-        while True:
+    def work(nth: int) -> None:
+        for turn in itertools.count():
+            due = began + (turn * count + nth) / rate
+            time.sleep(max(0.0, due - time.monotonic()))
             submit(tenant)
 
-    threads = [Thread(target=work, daemon=True) for _ in range(count)]
+    threads = [Thread(target=work, args=(nth,), daemon=True) for nth in range(count)]
     for thread in threads:
         thread.start()
     print("submitting", flush=True)
@@ -210,9 +219,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--submit", type=int)
+    parser.add_argument("--rate", type=float)
     options = parser.parse_args()
     if options.submit:
-        submit_without_end(options.submit)
+        submit_at(options.submit, options.rate)
         return
     with servers() as postgres:
         crowd, single = a_tenant("crowd"), a_tenant("single")
@@ -236,8 +246,9 @@ def main() -> None:
         print("| a pick of 100 from 1M rows of 1,000 tenants | fewest picked | p50 | p99 |")
         print("|---|---:|---:|---:|")
         told_picks("alone")
-        with submitters(SUBMITTERS):
-            told_picks("while 16 connections submit")
+        for rate, when in ((SUBMITTED_A_SECOND, f"{SUBMITTED_A_SECOND} jobs/s"), (inf, "at once")):
+            with submitters(SUBMITTERS, rate):
+                told_picks(f"while {SUBMITTERS} connections submit {when}")
 
 
 def told_picks(when: str) -> None:
