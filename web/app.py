@@ -110,7 +110,7 @@ def _register_requests(app: Flask) -> None:
         given = request.headers.get("X-Request-ID", "")
         g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         g.started = time.perf_counter()
-        bind(process="web", request_id=g.request_id)
+        bind(request_id=g.request_id)
 
     @app.after_request
     def finish(response: Response) -> Response:

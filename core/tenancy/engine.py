@@ -1,7 +1,7 @@
 """Connections: one small pool per process and login, each statement alone on the wire."""
 
 import time
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeVar
 
 import psycopg
@@ -74,7 +74,7 @@ class ExtendedCursor(psycopg.Cursor[Any]):
         super()._execute_send(query, force_extended=True, binary=binary)
 
 
-@lru_cache(maxsize=4)
+@cache
 def engine_for(url: str, pool_size: int) -> Engine:
     """Answer the process's engine for a login; safe behind a transaction-mode PgBouncer.
 

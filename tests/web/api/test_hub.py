@@ -135,7 +135,10 @@ def test_who_closed_a_stream_may_open_another_at_once() -> None:
 
 
 @pytest.mark.usefixtures("database")
-def test_what_nobody_foresaw_is_logged_and_makes_no_stream_deaf() -> None:
+def test_what_nobody_foresaw_is_logged_and_makes_no_stream_deaf(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub, "_LOOK_EVERY_S", 60)  # no such tenant can be tended
     hearing, tenant = Hub(), uuid4()
     listener = hearing.open(tenant, uuid4(), NOWHERE)
     assert listener.take(10) == ()
