@@ -244,6 +244,8 @@ def main() -> None:
         "one firm": (1, users, 0.2),
         "a firm for every ten": (users, 1, 0.02),
     }
+    # Who asks for the health must not wait for who submits, in the next thread.
+    sys.setswitchinterval(0.0001)
     with servers():
         for name, (tenants, each, every_s) in plays.items():
             if options.only in name:

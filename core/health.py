@@ -1,7 +1,7 @@
 """Whether the services that the platform needs answer."""
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -38,6 +38,10 @@ _STANDS = select(
 )
 
 
+def _in_turn(calls: Sequence[Callable[[], Any]]) -> Sequence[Any]:
+    return [call() for call in calls]
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """How a service fares; `message` says more, for operators only."""
@@ -46,17 +50,28 @@ class Service:
     message: str = ""
 
 
-def health(*, beside: Callable[[Callable[[], str]], str] = operator.call) -> dict[str, Service]:
+def health(
+    *,
+    beside: Callable[[Callable[[], str]], str] = operator.call,
+    together: Callable[[Sequence[Callable[[], Any]]], Sequence[Any]] = _in_turn,
+) -> dict[str, Service]:
     """Answer how each service fares: database, redis, stripe, storage; then our processes.
 
-    `beside`: how to call what blocks a whole process that serves others meanwhile.
+    `beside`: how to call what blocks a whole process that serves others meanwhile. `together`: how
+    to make several calls that wait.
     """
-    database, processes = _asked_of_database()
+    (database, processes), redis_, storage = together(
+        (
+            _asked_of_database,
+            lambda: _asked("redis", _ask_valkey),
+            lambda: _asked("storage", lambda: beside(_ask_storage)),
+        )
+    )
     return {
         "database": database,
-        "redis": _asked("redis", _ask_valkey),
+        "redis": redis_,
         "stripe": Service("not_configured", "Nothing is charged by this release."),
-        "storage": _asked("storage", lambda: beside(_ask_storage)),
+        "storage": storage,
         **processes,
     }
 

@@ -1,7 +1,8 @@
-"""Work that would stop the event loop, done beside it."""
+"""What waits, done so that others go on: beside the event loop, or several things together."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
 
@@ -14,8 +15,7 @@ def off_loop(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
     Outside gevent (tests, the development server) it is called as it is.
     """
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None or not monkey.is_module_patched("threading"):
+    if not _under_gevent():
         return function(*args, **kwargs)
     outcome: R | Exception = (
         import_module("gevent").get_hub().threadpool.apply(_outcome, (function, args, kwargs))
@@ -23,6 +23,23 @@ def off_loop(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
+
+
+def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Make several calls that wait for others, each while the others wait; answer in their order.
+
+    Outside gevent one after the other. What one raises is raised, the first first.
+    """
+    if not _under_gevent():
+        return [call() for call in calls]
+    gevent = import_module("gevent")
+    begun = [gevent.spawn(copy_context().run, call) for call in calls]
+    return [greenlet.get() for greenlet in begun]
+
+
+def _under_gevent() -> bool:
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
 def _outcome(

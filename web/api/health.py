@@ -11,7 +11,7 @@ from core.errors import NeozorkError, UnavailableError
 from core.health import health, is_ready
 from core.identity.authentication import authenticate
 from core.identity.roles import OPERATOR_ROLE
-from web.api.blocking import off_loop
+from web.api.blocking import off_loop, together
 from web.api.reading import Blueprint
 from web.api.security import PUBLIC, bearer_token, requires
 
@@ -45,7 +45,7 @@ class Health(MethodView):
     @blueprint.response(200, HealthSchema)
     def get(self) -> dict[str, Any]:
         """Answer the status of each service, and of our own processes by their heartbeats."""
-        services = health(beside=off_loop)
+        services = health(beside=off_loop, together=together)
         if _is_operator():
             return {name: asdict(service) for name, service in services.items()}
         return {name: {"status": service.status} for name, service in services.items()}
@@ -69,7 +69,7 @@ class Ready(MethodView):
     @blueprint.response(204)
     def get(self) -> Response:
         """Answer 204 once requests can be answered, 503 before."""
-        if not is_ready(health(beside=off_loop)):
+        if not is_ready(health(beside=off_loop, together=together)):
             raise UnavailableError("A service that requests need does not answer.")
         return Response(status=204)
 
