@@ -75,7 +75,7 @@ fix: .venv/dev  ## Mend what the linter and the formatter can
 test: .venv/dev  ## Run all tests on real servers of their own
 	@$(PYTEST) $(TESTS)
 
-chaos: .venv/dev  ## Break everything in turn, by chance: make chaos SEED=1 MINUTES=30
+chaos: .venv/dev warm  ## Break everything in turn, by chance: make chaos SEED=1 MINUTES=30
 	@$(BIN)/python -m tests.faults.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(TIMES),--times $(TIMES)) $(if $(ONLY),--only "$(ONLY)") $(if $(LOGS),--logs "$(LOGS)")
 
 openapi: .venv/dev  ## Write what the API says of itself to docs/api
