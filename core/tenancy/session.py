@@ -198,11 +198,18 @@ def _psycopg(connection: Connection) -> "psycopg.Connection[Any]":
 
 @contextmanager
 def _loss_told(connection: Connection, raw: "psycopg.Connection[Any]") -> Iterator[None]:
-    """Tell SQLAlchemy, in its own words, of what happens behind its back."""
+    """Tell SQLAlchemy, in its own words, of what happens behind its back.
+
+    What waits in the pool beside a connection that was lost may be as dead, and take as long to
+    show it: the pool begins anew, unless it has already.
+    """
+    pool = connection.engine.pool
     try:
         yield
     except psycopg.OperationalError as error:
         lost = raw.closed or raw.broken
         if lost:
             connection.invalidate(error)
+        if lost and connection.engine.pool is pool:
+            connection.engine.dispose()
         raise OperationalError("pipeline", None, error, connection_invalidated=lost) from error

@@ -268,6 +268,21 @@ def test_each_step_of_a_session_is_one_trip_and_so_is_a_statement_that_is_run_as
     assert postgres_proxy.trips == before + 4
 
 
+def test_what_waits_beside_a_dead_connection_may_be_as_dead_and_is_not_tried(
+    as_superuser: Connection,
+) -> None:
+    before = _two_backends()
+    as_superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [before[0]])
+    run_as(PLATFORM, select(func.now()), {})
+    assert not {*_two_backends()} & {*before}
+
+
+def _two_backends() -> list[int]:
+    pid = select(func.pg_backend_pid())
+    with open_platform_session() as first, open_platform_session() as second:
+        return [session.scalars(pid).one() for session in (first, second)]
+
+
 def test_a_transaction_that_stands_still_is_ended_and_the_next_one_works(
     as_superuser: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
