@@ -192,7 +192,7 @@ def _move(
     everything: bool,
     **given: Any,
 ) -> None:
-    by_filter = everything or any(given.values())
+    by_filter = everything or any(value is not None for value in given.values())
     if not (job_ids or by_filter):
         raise click.UsageError(_DEAD)
     if job_ids and by_filter:
@@ -238,7 +238,7 @@ def _all_of(move: Callable[..., list[UUID]], what: str, chosen: Any) -> None:
 def _chosen(*, slug: str | None, **given: Any) -> Any:
     from core.jobs.control import JobFilter
 
-    return JobFilter(tenant_id=_tenant_id(slug) if slug else None, **given)
+    return JobFilter(tenant_id=None if slug is None else _tenant_id(slug), **given)
 
 
 def _tenant_id(slug: str) -> UUID:

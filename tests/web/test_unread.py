@@ -25,6 +25,7 @@ def port(database: str) -> Iterator[int]:
 def answered(port: int, request: bytes) -> tuple[int, str, bytes]:
     with socket.create_connection((HOST, port), 60) as connection:
         connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
         with closing(http.client.HTTPResponse(connection)) as answer:
             answer.begin()
             return answer.status, answer.headers["Content-Type"] or "", answer.read()
@@ -32,6 +33,11 @@ def answered(port: int, request: bytes) -> tuple[int, str, bytes]:
 
 def asking(path: str, *fields: str) -> bytes:
     return "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *fields, "", ""]).encode()
+
+
+def sending(how_long: str, body: str) -> bytes:
+    fields = "Host: x", "Content-Type: application/json", how_long
+    return "\r\n".join(["POST /api/v1/tenants HTTP/1.1", *fields, "", body]).encode()
 
 
 @pytest.mark.parametrize(
@@ -43,6 +49,9 @@ def asking(path: str, *fields: str) -> bytes:
         (b"nonsense\r\n\r\n", 400, "bad_request"),
         (asking(LIVE, "no field"), 400, "bad_request"),
         (asking(LIVE, "Transfer-Encoding: nonsense"), 501, "not_implemented"),
+        (sending("Transfer-Encoding: chunked", "zz\r\n{}\r\n0\r\n\r\n"), 400, "bad_request"),
+        (sending("Transfer-Encoding: chunked", "2\r\n{}xx\r\n0\r\n\r\n"), 400, "bad_request"),
+        (sending("Content-Length: 9", "{}"), 400, "bad_request"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_a_problem(

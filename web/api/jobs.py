@@ -177,11 +177,8 @@ class DiscardFailed(MethodView):
 def _chosen(asked: dict[str, Any]) -> JobFilter:
     everything = asked.pop("all", False)
     if everything == bool(asked):
-        fault = Fault(
-            "",
-            "choice_needed",
-            "Say which failed jobs, or that it is all of them; not both.",
-            'Send some of ids, kind, error_code, created_from and created_to, or {"all": true}.',
-        )
-        raise InvalidInputError("Nothing was done: no job is chosen.", errors=[fault])
+        what = "Beside all, nothing can be chosen." if everything else "No job is chosen."
+        hint = 'Send some of ids, kind, error_code, created_from and created_to, or {"all": true}.'
+        fault = Fault("", "choice_needed", what, hint)
+        raise InvalidInputError(f"Nothing was done. {what}", errors=[fault])
     return JobFilter(**asked)

@@ -9,8 +9,9 @@ import marshmallow
 import sentry_sdk
 from flask import Flask, Response, request
 from flask_smorest import Api
+from gunicorn.http.errors import ParseException
 from redis import RedisError
-from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from core.errors import (
     ConflictError,
@@ -207,8 +208,8 @@ def _valkey_away(_error: RedisError) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    if isinstance(error, ClientDisconnected):
-        return _from_http(error)
+    if isinstance(error, ParseException):  # the pieces that a body is sent in
+        return _from_http(BadRequest())
     if isinstance(error, HTTPException):
         return _from_http(error)
     log.error("request_crashed", path=request.path, exc_info=error)

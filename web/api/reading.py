@@ -11,7 +11,7 @@ from flask import Request
 from webargs import core as webargs
 from webargs.flaskparser import FlaskParser, is_json_request
 from werkzeug.datastructures import CombinedMultiDict
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import ClientDisconnected, UnsupportedMediaType
 
 from core.errors import Fault, InvalidInputError
 
@@ -31,9 +31,14 @@ class StrictParser(FlaskParser):
     __location_map__ = FlaskParser.__location_map__ | {"upload": "load_upload"}
 
     def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:
-        """Answer the body's JSON, webargs' `missing` for none; UnsupportedMediaType for others."""
+        """Answer the body's JSON, webargs' `missing` for none; UnsupportedMediaType for others.
+
+        One that was cut raises ClientDisconnected, even where what came is JSON.
+        """
         del schema
         body = req.get_data(cache=True)
+        if len(body) < (req.content_length or 0):
+            raise ClientDisconnected
         if not body:
             return webargs.missing
         if not is_json_request(req):

@@ -123,6 +123,8 @@ def test_what_is_asked_wrongly_is_refused_with_what_can_be_asked(
     [
         (["resume", "--tenant", "nobody"], "no such tenant"),
         (["list", "--tenant", "nobody"], "no such tenant"),
+        (["list", "--tenant", ""], "no such tenant"),
+        (["discard", "--tenant", "", "--kind", "trading.backtest"], "no such tenant"),
         (["list", "--parent", str(NOBODYS)], "no job of this id"),
         (["show", str(NOBODYS)], "no job of this id"),
     ],
