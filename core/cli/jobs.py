@@ -1,7 +1,7 @@
 """`neozork jobs …`: an operator's view of everybody's jobs, and the levers."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -43,7 +43,7 @@ def _choosing(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--kind", type=click.Choice(tuple(KINDS)), metavar="KIND", help="E.g. trading.backtest."
         ),
-        click.option("--tenant", "slug", help="A firm's slug."),
+        click.option("--tenant", "slug", help="A firm's slug or id."),
     ):
         command = option(command)
     return command
@@ -76,7 +76,7 @@ def show_list(
         if parent_id is not None:
             get_job(session, parent_id)
         page = list_jobs(session, chosen=chosen, limit=limit)
-        documents = [_document(job) for job in page.items]
+        documents = _documents(session, page.items)
     for document in documents:
         click.echo(json.dumps(document) if as_json else _line(document))
     if not as_json:
@@ -92,7 +92,8 @@ def show_one(job_id: UUID) -> None:
 
     with open_platform_session() as session:
         job = get_job(session, job_id)
-        document = _document(job) | {"args": job.args, "failures": job.failures, "key": job.key}
+        (document,) = _documents(session, [job])
+        document |= {"args": job.args, "failures": job.failures, "key": job.key}
         if job.parent_id is not None:
             document["parent_id"] = str(job.parent_id)
         if job.parts is not None:
@@ -140,7 +141,7 @@ def discard(job_ids: tuple[UUID, ...], *, everything: bool, **given: Any) -> Non
 
 @jobs.command("pause")
 @click.option("--queue", type=_QUEUE)
-@click.option("--tenant", "slug", help="A firm's slug.")
+@click.option("--tenant", "slug", help="A firm's slug or id.")
 def pause(queue: str | None, slug: str | None) -> None:
     """Hand out nothing more of a queue or of a firm; what runs ends, the rest waits."""
     _set_paused(queue, slug, paused=True)
@@ -148,7 +149,7 @@ def pause(queue: str | None, slug: str | None) -> None:
 
 @jobs.command("resume")
 @click.option("--queue", type=_QUEUE)
-@click.option("--tenant", "slug", help="A firm's slug.")
+@click.option("--tenant", "slug", help="A firm's slug or id.")
 def resume(queue: str | None, slug: str | None) -> None:
     """Hand out again what waits."""
     _set_paused(queue, slug, paused=False)
@@ -249,10 +250,21 @@ def _tenant_id(slug: str) -> UUID:
         return tenant_id_of(session, slug)
 
 
-def _document(job: Any) -> dict[str, Any]:
+def _documents(session: Any, jobs: Sequence[Any]) -> list[dict[str, Any]]:
+    """Answer the documents of jobs, each with its firm; the platform's own have none."""
     from core.jobs.control import job_document
+    from core.tenancy.resolution import slugs_of
 
-    return {**job_document(job), "tenant_id": str(job.tenant_id), "queue": job.queue}
+    slugs = slugs_of(session, {job.tenant_id for job in jobs})
+    return [
+        {
+            **job_document(job),
+            "tenant": slugs.get(job.tenant_id),
+            "tenant_id": str(job.tenant_id),
+            "queue": job.queue,
+        }
+        for job in jobs
+    ]
 
 
 def _line(document: dict[str, Any]) -> str:
@@ -261,6 +273,7 @@ def _line(document: dict[str, Any]) -> str:
         (
             document["id"],
             document["created_at"],
+            f"{document['tenant'] or '-':<16}",
             f"{document['status']:<10}",
             f"{document['kind']:<20}",
             f"{document['progress']:>4.0%}",

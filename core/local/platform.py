@@ -212,12 +212,13 @@ def _procfile() -> Iterator[tuple[str, list[str]]]:
 def _release(command: list[str], environment: dict[str, str], data: Path) -> None:
     log = data / "logs" / "release.log"
     with log.open("ab") as output:
+        before = output.tell()
         done = subprocess.run(
             command, env=environment, cwd=ROOT, stdout=output, stderr=output, check=False
         )
     if done.returncode:
-        last = log.read_text(errors="replace").strip().splitlines()[-3:]
-        raise ConfigurationError("The migration failed:\n" + "\n".join(last))
+        said = log.read_bytes()[before:].decode(errors="replace").strip().splitlines()[-3:]
+        raise ConfigurationError("neozork migrate refused:\n" + "\n".join(said))
 
 
 def _free_port() -> int:

@@ -52,6 +52,7 @@ def install_folder(folder: Path, *, first: bool) -> None:
     if not first and not any(ours):
         raise ConfigurationError(
             f"Nothing of this platform is to be seen in {folder}, though it has firms. Mount the "
-            f"disk with their blobs. Where there are none: mkdir -p {folder}; touch {folder / MARK}"
+            "disk with their blobs. Where it never had any: "
+            f"mkdir -p {folder}; touch {folder / MARK}"
         )
     make_folder(folder)

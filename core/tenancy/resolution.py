@@ -5,7 +5,7 @@ caller belongs to it is asked by whoever knows the caller.
 """
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -72,12 +72,20 @@ def resolve(signals: Signals) -> TenantRef:
     return TenantRef(first.id, first.subdomain, first.status, first.subscription_tier)
 
 
-def tenant_id_of(session: PlatformSession, slug: str) -> UUID:
-    """Answer the id of the tenant of a slug; NotFoundError where there is none."""
-    tenant_id: UUID | None = session.scalar(select(Tenant.id).where(Tenant.subdomain == slug))
+def tenant_id_of(session: PlatformSession, name: str) -> UUID:
+    """Answer the id of the tenant of a slug or of an id; NotFoundError where there is none."""
+    known = parse_uuid(name)
+    named = Tenant.subdomain == name.lower() if known is None else Tenant.id == known
+    tenant_id: UUID | None = session.scalar(select(Tenant.id).where(named))
     if tenant_id is None:
         raise NotFoundError("There is no such tenant.", code="tenant_not_found")
     return tenant_id
+
+
+def slugs_of(session: PlatformSession, ids: Collection[UUID]) -> dict[UUID, str]:
+    """Answer the slugs of the tenants among these ids."""
+    rows = session.execute(select(Tenant.id, Tenant.subdomain).where(Tenant.id.in_(ids)))
+    return dict(rows.all())
 
 
 def names_in(signals: Signals, platform_domain: str) -> tuple[Name, ...]:

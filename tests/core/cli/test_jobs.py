@@ -56,9 +56,13 @@ def test_jobs_of_all_firms_are_listed_and_one_is_shown_whole() -> None:
     assert {line.split()[0] for line in listed.stdout.splitlines()} == {str(job), str(failed)}
     assert "broke" in listed.stdout
     assert "2 of 2" in listed.stderr
+    firms = {line.split()[2] for line in listed.stdout.splitlines()}
+    assert firms == {slug_of(tenant), slug_of(other)}
     (document,) = map(json.loads, run("list", "--status", "failed", "--json").stdout.splitlines())
     assert (document["id"], document["tenant_id"]) == (str(failed), str(other))
-    assert run("list", "--tenant", slug_of(tenant)).stdout.split()[0] == str(job)
+    assert document["tenant"] == slug_of(other)
+    for name in (slug_of(tenant), slug_of(tenant).upper(), str(tenant)):
+        assert run("list", "--tenant", name).stdout.split()[0] == str(job)
     whole = json.loads(run("show", str(job)).stdout)
     assert (whole["args"], whole["failures"], whole["queue"]) == ({"bars": 3}, 0, "interactive")
 
