@@ -25,8 +25,9 @@ from core.tenancy.models import SHARED_SCHEMA
 from core.tenancy.roles import PLATFORM_ROLE, tenant_role
 
 # A process that stands still inside a transaction keeps its rows locked; nobody else could take
-# its job, and a dead machine's connection lives for hours. None of ours idles so long.
-IDLE_IN_TRANSACTION_MS = 30_000
+# its job, and a dead machine's connection lives for hours. None of ours idles so long, and a job's
+# lease ends as soon.
+IDLE_IN_TRANSACTION_MS = 10_000
 _OPENED = "opened"
 
 
