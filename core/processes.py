@@ -1,4 +1,4 @@
-"""Keeping processes alive: start, restart what dies, stop all of it cleanly."""
+"""Keeping processes alive: start, restart what dies or hangs, stop all of it cleanly."""
 
 import ctypes
 import os
@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.logging import get_logger
+from core.pulse import BEAT_EVERY_S, Pulse
 
 STOP_WITHIN_S = 12.0
+# Longer than a job's lease: what a unit that was silent for so long has done no longer counts.
+HUNG_AFTER_S = 12.0
 _LOOK_EVERY_S = 0.1
 _STEADY_AFTER_S = 5.0
 _FIRST_WAIT_S = 0.1
@@ -26,6 +29,7 @@ class Program:
     """One process to keep alive: its name, its command line, its environment.
 
     `log_file`: where its output goes, None for ours. `folder`: where it starts, None for here.
+    `has_pulse`: it calls `core.pulse.show_pulse` once it is ready, and is killed where it hangs.
     """
 
     name: str
@@ -33,10 +37,18 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     log_file: Path | None = None
     folder: Path | None = None
+    has_pulse: bool = False
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
     start_after: float = 0.0
     wait_s: float = _FIRST_WAIT_S
+    pulse: Pulse | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it runs, and has shown so where it does."""
+        running = self.process is not None and _status(self.process) is None
+        return running and (self.pulse is None or self.pulse.silent_s is not None)
 
 
 class Supervisor:
@@ -49,14 +61,11 @@ class Supervisor:
     def __init__(self, programs: Sequence[Program]) -> None:
         self.programs = list(programs)
         self.stopping = False
+        self._looked_at = time.monotonic()
 
     def alive(self, name: str) -> int:
-        """Answer how many programs of that name run now."""
-        return sum(
-            1
-            for program in self.programs
-            if program.name == name and program.process and _status(program.process) is None
-        )
+        """Answer how many programs of that name are ready now."""
+        return sum(program.is_ready for program in self.programs if program.name == name)
 
     def stop(self, *_signal: object) -> None:
         """Ask the loop to end; safe in a signal handler."""
@@ -75,12 +84,20 @@ class Supervisor:
             self.stop_all()
 
     def look(self) -> None:
-        """Start what does not run, waiting longer each time for what dies at once."""
+        """Start what does not run, waiting longer each time for what dies at once.
+
+        What hangs is killed, to be started anew by a later look.
+        """
         now = time.monotonic()
+        # Where this process stood still itself, it heard nothing of anybody.
+        listened_s, self._looked_at = min(now - self._looked_at, BEAT_EVERY_S), now
         for program in self.programs:
             if program.process is not None:
                 status = _status(program.process)
                 if status is None:
+                    if program.pulse and program.pulse.listen(listened_s) > HUNG_AFTER_S:
+                        log.warning("process_hung", name=program.name, pid=program.process.pid)
+                        os.killpg(program.process.pid, signal.SIGKILL)
                     continue
                 steady = now - program.started_at > _STEADY_AFTER_S
                 program.wait_s = (
@@ -88,6 +105,9 @@ class Supervisor:
                 )
                 program.start_after = now + program.wait_s
                 program.process = None
+                if program.pulse:
+                    program.pulse.close()
+                    program.pulse = None
                 log.warning("process_died", name=program.name, status=status)
             if now >= program.start_after:
                 self._start(program)
@@ -108,18 +128,22 @@ class Supervisor:
 
     def _start(self, program: Program) -> None:
         output = program.log_file.open("ab") if program.log_file else None
+        program.pulse = pulse = Pulse() if program.has_pulse else None
         try:
             program.process = subprocess.Popen(
                 program.command,
-                env=dict(program.environment),
+                env={**program.environment, **(pulse.environment if pulse else {})},
                 cwd=program.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                pass_fds=[pulse.shown] if pulse else [],
                 preexec_fn=die_with_parent(signal.SIGTERM),
             )
         finally:
+            if pulse is not None:
+                os.close(pulse.shown)
             if output is not None:
                 output.close()
         program.started_at = time.monotonic()

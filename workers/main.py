@@ -72,6 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
                     name=queue,
                     command=[sys.executable, "-m", "workers.unit", queue],
                     environment=environment,
+                    has_pulse=True,
                 )
                 for queue, count in units.items()
                 for _ in range(count)

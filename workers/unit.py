@@ -14,6 +14,7 @@ from core.errors import ConfigurationError
 from core.jobs import running
 from core.jobs.kinds import QUEUES
 from core.logging import configure_logging, get_logger
+from core.pulse import show_pulse
 from core.settings import get_settings
 from core.telemetry import start_telemetry
 from core.trading.backtest.machine import refuse_unfit_machine
@@ -43,6 +44,7 @@ def main(queue: str) -> int:
         signal.signal(number, lambda *_: stop.set())
     worker = _worker(queue)
     worker.start()
+    show_pulse()
     log.info("unit_ready", queue=queue)
     stop.wait()
     worker.stop(int(running.FINISH_WITHIN_S * 1_000))

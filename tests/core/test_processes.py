@@ -23,6 +23,14 @@ from core.processes import Program, Supervisor
 program = Program("child", [sys.executable, "-c", "import time; time.sleep(60)"])
 Supervisor([program]).run(lambda: print(program.process.pid, flush=True))
 """
+BEATING = """
+import sys, time
+from core.pulse import show_pulse
+print("up", flush=True)
+time.sleep(float(sys.argv[1]))
+show_pulse()
+time.sleep(60)
+"""
 PARENT = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -112,3 +120,60 @@ def test_no_child_outlives_a_supervisor_that_was_killed() -> None:
         os.kill(supervisor.pid, signal.SIGKILL)
         supervisor.communicate()
     until(lambda: gone(child))
+
+
+def a_beating_program(*, ready_after_s: float = 0.0) -> Program:
+    return Program("child", [sys.executable, "-c", BEATING, str(ready_after_s)], has_pulse=True)
+
+
+@pytest.fixture
+def hung_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.processes.HUNG_AFTER_S", 1.5)
+
+
+@pytest.mark.usefixtures("hung_soon")
+def test_what_hangs_is_killed_and_started_again() -> None:
+    program = a_beating_program()
+    supervisor = Supervisor([program])
+    try:
+        until(lambda: supervisor.look() or supervisor.alive("child") == 1)
+        first = program.process
+        assert first is not None
+        os.kill(first.pid, signal.SIGSTOP)
+        until(lambda: supervisor.look() or program.process not in {first, None})
+        assert first.returncode == -signal.SIGKILL
+        assert supervisor.alive("child") == 0, "it has not shown yet that it is ready"
+        until(lambda: supervisor.look() or supervisor.alive("child") == 1)
+    finally:
+        supervisor.stop_all()
+
+
+@pytest.mark.usefixtures("hung_soon")
+def test_what_takes_long_to_be_ready_does_not_hang() -> None:
+    program = a_beating_program(ready_after_s=3.0)
+    supervisor = Supervisor([program])
+    try:
+        supervisor.look()
+        first = program.process
+        until(lambda: supervisor.look() or supervisor.alive("child") == 1)
+        assert program.process is first
+    finally:
+        supervisor.stop_all()
+
+
+@pytest.mark.usefixtures("hung_soon")
+def test_a_supervisor_that_stood_still_blames_nobody_for_it() -> None:
+    program = a_beating_program()
+    supervisor = Supervisor([program])
+    try:
+        until(lambda: supervisor.look() or supervisor.alive("child") == 1)
+        first = program.process
+        assert first is not None
+        os.kill(first.pid, signal.SIGSTOP)
+        supervisor.look()
+        stopped_at = time.monotonic()
+        until(lambda: time.monotonic() - stopped_at > 2.0)
+        supervisor.look()
+        assert not gone(first.pid)
+    finally:
+        supervisor.stop_all()

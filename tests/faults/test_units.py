@@ -8,6 +8,8 @@ from uuid import UUID
 import pytest
 
 from core.jobs.control import cancel_job
+from core.jobs.dead_letters import retry_job
+from core.jobs.submit import submit_parent
 from core.tenancy.session import open_session
 from tests.faults.stage import Stage, children_of, is_alive
 from tests.faults.startup.fault_kinds import DEAF, EFFECT, QUEUE
@@ -23,8 +25,8 @@ def a_deaf_job(stage: Stage, *, seconds: float) -> UUID:
     return job
 
 
-def supervisor(stage: Stage, *, units: int) -> "subprocess.Popen[bytes]":
-    process = stage.start("workers.main", "--queues", QUEUE, "--units", str(units))
+def supervisor(stage: Stage, *, units: int, **more: str) -> "subprocess.Popen[bytes]":
+    process = stage.start("workers.main", "--queues", QUEUE, "--units", str(units), **more)
     until(lambda: len(children_of(process.pid)) == units, "the units to start")
     return process
 
@@ -59,6 +61,34 @@ def test_a_killed_unit_is_started_again_and_its_job_done_by_it(stage: Stage) -> 
     stage.assert_each_effect_once([job])
     assert stage.starter_of(job) != killed
     assert stage.job(job, "failures") == 1
+
+
+def test_a_unit_that_hangs_is_replaced_and_its_job_done_by_the_next(stage: Stage) -> None:
+    stage.dispatcher()
+    supervisor(stage, units=1)
+    job = a_deaf_job(stage, seconds=1)
+    hung = stage.starter_of(job)
+    os.kill(hung, signal.SIGSTOP)
+    stage.assert_each_effect_once([job])
+    assert not is_alive(hung)
+    assert stage.job(job, "failures") == 1
+
+
+def test_a_sweep_whose_unit_hangs_at_its_end_can_be_cancelled_and_tried_again(
+    stage: Stage,
+) -> None:
+    stage.dispatcher()
+    supervisor(stage, units=1, fault="finish.before_commit:stop")
+    with open_session(stage.tenant) as session:
+        parent = submit_parent(session, kind=EFFECT, args={}, part=EFFECT, parts=[{}, {}])
+    stage.until_spent()
+    cancel(stage, parent)
+    ended = "SELECT count(*) FROM neozork.jobs WHERE parent_id = %s AND status = 'cancelled'"
+    until(lambda: stage.column(ended, parent) == [2], "the parts to end")
+    with open_session(stage.tenant) as session:
+        retry_job(session, parent)
+    until(lambda: stage.job(parent, "status") == "succeeded", "the parent")
+    assert stage.effects(parent) == 1
 
 
 def test_a_killed_supervisor_leaves_no_unit(stage: Stage) -> None:

@@ -50,7 +50,7 @@ def _stopped_at(scene: Scene) -> str:
     scene.world.arm(point, "stop")
     scene.world.until(scene.world.reached, f"{point} to be reached")
     pid = scene.world.reached()
-    scene.wait(1.2 * scene.lease_s(), 1.5 * scene.lease_s())
+    scene.wait(1.05 * scene.lease_s(), 1.5 * scene.lease_s())
     send(pid, CONT)
     return f"pid {pid} at {point}"
 
@@ -59,7 +59,7 @@ def _stopped(what: str) -> Row:
     def run(scene: Scene) -> str:
         pid = _pid(scene, what)
         send(pid, STOP)
-        scene.wait(1.2 * scene.lease_s(), 1.5 * scene.lease_s())
+        scene.wait(1.05 * scene.lease_s(), 1.5 * scene.lease_s())
         send(pid, CONT)
         return f"pid {pid}"
 

@@ -11,6 +11,7 @@ import fail_points
 import fault_kinds
 import wrong_clock
 
+from core import processes
 from core.jobs import claims, dispatch, picks, running, turns
 from core.tenancy import engine, session
 
@@ -35,6 +36,7 @@ _SHORT = {
     (claims, "_FIRST_BACK_OFF_S"): 0.1,
     (claims, "_ABSENT_FOR_S"): 0.5,
     (running, "RENEW_EVERY_S"): 0.4,
+    (processes, "HUNG_AFTER_S"): float(os.environ.get("HUNG_AFTER_S", "2")),
     (dispatch, "DEADLINE"): timedelta(seconds=float(os.environ.get("DEADLINE_S", "0.5"))),
     (dispatch, "LONGEST_DEADLINE"): timedelta(seconds=1),
     (picks, "UNITS_FORGOTTEN_AFTER"): timedelta(minutes=5),
