@@ -29,7 +29,10 @@ CANCELLED: dict[str, Any] = {
 
 
 def part_succeeded(session: TenantSession | PlatformSession, parent_id: UUID) -> None:
-    """Count a part as done, in the transaction that ends it; the last one queues its parent."""
+    """Count a part as done, in the transaction that ends it; the last one queues its parent.
+
+    One that was at its end when its parent was cancelled or failed is counted too, and no more.
+    """
     session.execute(_PART_SUCCEEDED, {"parent": parent_id})
 
 
@@ -89,14 +92,15 @@ def announce_parent(tenant_id: UUID, parent_id: UUID) -> None:
         announce(tenant_id, "job", told, wake=row.queue)
 
 
+_WAITS = Job.status == "waiting"
 _PART_SUCCEEDED = (
     update(Job)
-    .where(Job.id == bindparam("parent"), Job.status == "waiting")
+    .where(Job.id == bindparam("parent"))
     .values(
         remaining=Job.remaining - 1,
         progress=1 - (Job.remaining - 1) / cast(Job.parts, Double),
-        status=case((Job.remaining == 1, "queued"), else_="waiting"),
-        not_before=func.clock_timestamp(),
+        status=case((_WAITS & (Job.remaining == 1), "queued"), else_=Job.status),
+        not_before=case((_WAITS, func.clock_timestamp()), else_=Job.not_before),
     )
     .execution_options(synchronize_session=False)
 )

@@ -166,7 +166,7 @@ def test_cancelling_a_parent_cancels_what_is_left_of_it() -> None:
     assert statuses(tenant, parent) == ("cancelled", ["succeeded", "cancelled", "cancelled"])
 
 
-def test_a_part_that_ends_while_its_parent_is_cancelled_harms_nothing() -> None:
+def test_a_part_that_ends_while_its_parent_is_cancelled_is_counted_and_no_more() -> None:
     tenant = a_tenant()
     parent = a_parent(tenant, 2)
     first, _second = parts_of(tenant, parent)
@@ -175,7 +175,19 @@ def test_a_part_that_ends_while_its_parent_is_cancelled_harms_nothing() -> None:
             cancel_job(session, parent)
         assert cancel_orphans() == 0, "the one that is being finished is skipped, not waited for"
     assert statuses(tenant, parent) == ("cancelled", ["succeeded", "cancelled"])
-    assert stands(tenant, parent).remaining == 2
+    ended = stands(tenant, parent)
+    assert (ended.remaining, ended.progress) == (1, 0.5)
+
+
+def test_the_last_part_of_a_cancelled_parent_queues_nothing() -> None:
+    tenant = a_tenant()
+    parent = a_parent(tenant, 1)
+    with being_finished(tenant, *parts_of(tenant, parent)), open_session(tenant) as session:
+        cancel_job(session, parent)
+    ended = stands(tenant, parent)
+    assert (ended.status, ended.remaining, ended.progress) == ("cancelled", 0, 1.0)
+    with open_session(tenant) as session:
+        assert retry_job(session, parent).status == "queued"
 
 
 def test_the_orphans_of_a_living_parent_are_none() -> None:
