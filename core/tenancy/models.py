@@ -24,7 +24,7 @@ _NAMES = {
 _TYPES: dict[Any, Any] = {
     datetime: DateTime(timezone=True),
     UUID: Uuid(),
-    dict[str, Any]: JSONB(),
+    dict[str, Any]: JSONB(none_as_null=True),
     list[str]: JSONB(),
 }
 

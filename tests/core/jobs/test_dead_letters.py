@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from core.errors import ConflictError, NeozorkError, NotFoundError
 from core.jobs import claims
 from core.jobs.control import JobFilter
-from core.jobs.dead_letters import discard_failed, discard_job, move_all, retry_failed
+from core.jobs.dead_letters import discard_failed, discard_job, move_all, retry_failed, retry_job
 from core.jobs.kinds import END_TRIAL, IMPORT_BARS, RUN_BACKTEST, Kind
 from core.jobs.models import Job
 from core.jobs.submit import submit_job
@@ -40,6 +40,15 @@ def test_all_failed_jobs_are_tried_again_and_nobody_elses() -> None:
         assert set(retry_failed(session, JobFilter())) == set(mine)
     assert set(statuses(tenant).values()) == {"queued"}
     assert statuses(other) == {theirs: "failed"}
+
+
+def test_a_job_that_is_tried_again_has_no_error_at_all() -> None:
+    tenant = a_tenant()
+    job = failed(tenant)
+    with open_session(tenant) as session:
+        retry_job(session, job)
+        none = session.scalars(select(Job.id).where(Job.error.is_(None))).all()
+    assert none == [job], "nor the word null"
 
 
 def test_a_filter_chooses_by_everything_that_it_says() -> None:
