@@ -17,12 +17,14 @@ from core.identity.authentication import authenticate
 from core.identity.principal import Principal
 from core.logging import bind
 from core.tenancy.resolution import Signals, TenantRef, resolve
-from web.api.reading import Blueprint
+from web.api.reading import Blueprint, refuse_query, takes_query
 
 PUBLIC = "public"
 _DECLARED = "permission"
 _READING = (":read",)
 _WHILE_SUSPENDED = ("billing:write",)
+# Load balancers, browsers and libraries of event streams add parameters of their own.
+_TAKE_ANY_QUERY = ("health", "docs", "events")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,14 +34,19 @@ def requires(permission: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare what a route takes: a permission in the tenant that the call names, or PUBLIC.
 
     Answers in this order: 401 without a valid token, 404 for a tenant that is not the
-    caller's, 403 without the permission, 402 for a change while the tenant is suspended.
+    caller's, 403 without the permission, 402 for a change while the tenant is suspended, 422 for a
+    query that the route does not read.
     """
 
     def declare(view: Callable[P, R]) -> Callable[P, R]:
+        reads_query = takes_query(view)
+
         @functools.wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             if permission != PUBLIC:
                 _admit(permission)
+            if not reads_query and request.blueprint not in _TAKE_ANY_QUERY:
+                refuse_query(request)
             return view(*args, **kwargs)
 
         documented = guarded if permission == PUBLIC else _documented(permission)(guarded)
