@@ -30,6 +30,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class SuspendedError(QuotaExceededError):
+    """Raised when a suspended tenant asks for a change."""
+
+    code = "tenant_suspended"
+    title = "The firm is suspended"
+
+
 def requires(permission: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare what a route takes: a permission in the tenant that the call names, or PUBLIC.
 
@@ -104,10 +111,9 @@ def _admit(permission: str) -> None:
         )
     reading = permission.endswith(_READING) or permission in _WHILE_SUSPENDED
     if tenant.status == "suspended" and not reading:
-        raise QuotaExceededError(
+        raise SuspendedError(
             "The trial is over or a payment is open: reading works, changes do not. Subscribe "
-            "to go on; nothing was deleted.",
-            code="tenant_suspended",
+            "to go on; nothing was deleted."
         )
 
 

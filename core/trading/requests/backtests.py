@@ -30,6 +30,13 @@ from core.wording import in_full
 MOST_CASH = 1e15
 
 
+class StrategyDeletedError(InvalidInputError):
+    """Raised when a strategy was deleted after its run was asked for."""
+
+    code = "strategy_deleted"
+    title = "The strategy was deleted"
+
+
 @dataclass(frozen=True, slots=True)
 class BacktestRequest:
     """What to run: what a strategy says now over a bar set, with money and costs.
@@ -173,12 +180,11 @@ def listed_backtest(backtest: Backtest) -> dict[str, Any]:
 
 
 def refuse_deleted(session: TenantSession, strategy_id: UUID, *, asked: str) -> None:
-    """Raise InvalidInputError where a strategy was deleted after its run was `asked` for."""
+    """Raise StrategyDeletedError where a strategy is gone since its run was `asked` for."""
     deleted = session.scalar(select(Strategy.deleted_at).where(Strategy.id == strategy_id))
     if deleted is not None:
-        raise InvalidInputError(
-            f"The strategy was deleted before its {asked} ran. Create it again and ask anew.",
-            code="strategy_deleted",
+        raise StrategyDeletedError(
+            f"The strategy was deleted before its {asked} ran. Create it again and ask anew."
         )
 
 

@@ -305,6 +305,7 @@ def test_a_job_for_a_deleted_strategy_fails_and_says_what_to_do(
     assert (job["status"], job["error"]["code"]) == ("failed", "strategy_deleted")
     assert "its backtest" in job["error"]["detail"]
     assert {"type", "title", "code", "detail"} <= job["error"].keys()
+    assert job["error"]["title"] == "The strategy was deleted"
     assert "Create it again" in job["error"]["detail"]
     assert client.get(BACKTESTS + asked["id"]).json["error"] == job["error"]
 
