@@ -16,6 +16,7 @@ from core.settings import Settings
 bind = structlog.contextvars.bind_contextvars
 unbind_all = structlog.contextvars.clear_contextvars
 bound = structlog.contextvars.bound_contextvars
+what_is_bound = structlog.contextvars.get_contextvars
 
 _SECRET_PARTS = ("password", "secret", "token", "authorization", "cookie", "api_key", "dsn", "card")
 SCRUBBED = "[scrubbed]"

@@ -156,7 +156,15 @@ def load_settings(env_file: Path | None = None) -> Settings:
 def get_settings() -> Settings:
     """Answer the process's settings, read once.
 
-    `NEOZORK_ENV_FILE` names the file to read beside the environment; empty means none.
+    `NEOZORK_ENV_FILE` names the file to read beside the environment; empty means none, and where
+    it is not set, `.env` is read if there is one. Raises ConfigurationError where it is no file.
     """
-    named = os.environ.get("NEOZORK_ENV_FILE", ".env")
-    return load_settings(Path(named) if named else None)
+    named = os.environ.get("NEOZORK_ENV_FILE")
+    if named and not Path(named).expanduser().is_file():
+        raise ConfigurationError(
+            f"NEOZORK_ENV_FILE names {named}, and there is no such file. Name one that is there, "
+            "or leave it empty to read the environment alone."
+        )
+    if named == "":
+        return load_settings()
+    return load_settings(Path(named or ".env"))

@@ -234,13 +234,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _migrate(asked.retry_quarantined)
         stands = status()
     except (NeozorkError, DBAPIError) as error:
-        sys.stderr.write(f"neozork migrate: {error}\n")
+        sys.stderr.write(f"neozork migrate: {_in_words(error)}\n")
         return 2 if isinstance(error, NotFoundError) else 1
     if asked.status:
         sys.stdout.write(f"{as_json(stands) if asked.json else as_text(stands)}\n")
     elif stands.exit_status:
         sys.stderr.write(f"{as_text(stands)}\n")
     return stands.exit_status
+
+
+def _in_words(error: Exception) -> str:
+    """Answer what an error says; of a connection that failed, the driver's own line alone."""
+    driver = error.orig if isinstance(error, OperationalError) else None
+    if isinstance(driver, psycopg.Error) and driver.sqlstate is None:
+        return f"The database cannot be reached: {str(driver).partition(chr(10))[0]}"
+    return str(error)
 
 
 def _migrate(retried: list[str] | None) -> None:

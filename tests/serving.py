@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
+from pathlib import Path
 
 from core.local.platform import ROOT
 from tests.programs import until
@@ -22,14 +23,17 @@ def a_free_port() -> int:
 
 
 @contextmanager
-def web(port: int, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
+def web(port: int, *options: str, log: Path | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    """Serve on a port while the block runs; `log`: the file that it writes to, None for ours."""
     command = ["gunicorn", "--config", "web/gunicorn.py", *options, "web.wsgi:app"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command],
-        env=os.environ | {"HOST": HOST, "PORT": str(port), "WEB_CONCURRENCY": "1"},
-        cwd=ROOT,
-        process_group=0,
-    )
+    with log.open("ab") if log else nullcontext() as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env=os.environ | {"HOST": HOST, "PORT": str(port), "WEB_CONCURRENCY": "1"},
+            cwd=ROOT,
+            process_group=0,
+            stderr=output,
+        )
     try:
         until(lambda: answers(port), "the web process to answer")
         yield process

@@ -17,10 +17,24 @@ timeout = 60
 graceful_timeout = 10
 keepalive = 15
 control_socket_disable = True
-accesslog = None
-errorlog = "-"
+accesslog = errorlog = None
 loglevel = "warning"
 _TURN_S = 0.0005
+
+
+def on_starting(server: Any) -> None:
+    """Let gunicorn speak through our logging, here and in the workers; refuse what is set wrong."""
+    from core.errors import ConfigurationError
+    from core.logging import configure_logging
+    from core.settings import get_settings
+
+    try:
+        configure_logging(get_settings(), "web")
+    except ConfigurationError as error:
+        sys.exit(f"neozork: {error.detail}")
+    server.log.error_log.propagate = True
+    # The workers of a reload read what is set by then.
+    get_settings.cache_clear()
 
 
 def post_worker_init(worker: Any) -> None:
@@ -32,9 +46,10 @@ def post_worker_init(worker: Any) -> None:
 
     from web.api.events import close_streams
     from web.idle import IdleConnections
-    from web.unread import refuse_unread
+    from web.unread import named, refuse_unread
 
     util.write_error = refuse_unread
+    worker.handle_error = named(worker.handle_error)
     idle = IdleConnections(worker.cfg.keepalive)
     worker.timeout_ctx = idle.waiting
     _on_sigterm(close_streams, idle.let_go)

@@ -38,6 +38,13 @@ from core.tenancy.resolution import TenantRef
 from core.tenancy.session import PlatformSession, open_platform_session
 
 
+class InvalidCredentialsError(UnauthenticatedError):
+    """Raised when a sign-in failed, whatever the reason."""
+
+    code = "invalid_credentials"
+    title = "The sign-in failed"
+
+
 @dataclass(frozen=True, slots=True)
 class SignedIn:
     """What a client gets when it signs in or refreshes; `expires_in` in seconds."""
@@ -283,10 +290,8 @@ def _record_failure(tenant_id: UUID | None, account: _Account | None, address: s
         )
 
 
-def _invalid_credentials() -> UnauthenticatedError:
-    return UnauthenticatedError(
-        "Mail or password is wrong, or you are no member here.", code="invalid_credentials"
-    )
+def _invalid_credentials() -> InvalidCredentialsError:
+    return InvalidCredentialsError("Mail or password is wrong, or you are no member here.")
 
 
 def _invalid_refresh_token() -> UnauthenticatedError:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from core.clock import iso
 from core.errors import ConflictError, NotFoundError
 from core.jobs.claims import Claim, announce_status
-from core.jobs.models import UNFINISHED, Job
+from core.jobs.models import UNFINISHED, Job, standing
 from core.jobs.parents import CANCELLED, cancel_parts
 from core.tenancy.pages import Page, read_page
 from core.tenancy.session import PlatformSession, TenantSession
@@ -120,7 +120,7 @@ def cancel_job(session: TenantSession | PlatformSession, job_id: UUID) -> Job:
     job = get_job(session, job_id, anew=True)
     if cancelled is None and job.status != "cancelled":
         raise ConflictError(
-            f"The job has {job.status} already; there is nothing left to cancel.",
+            f"The job {standing(job.status)} already; there is nothing left to cancel.",
             code="job_finished",
         )
     return job

@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 
 from core.errors import ConflictError
 from core.jobs.control import JobFilter, get_job, jobs_by_id, refuse_part
-from core.jobs.models import UNFINISHED, Job
+from core.jobs.models import UNFINISHED, Job, standing
 from core.jobs.submit import wake_after_commit
 from core.tenancy.session import PlatformSession, TenantSession, open_platform_session
 
@@ -41,7 +41,7 @@ def retry_job(session: TenantSession | PlatformSession, job_id: UUID) -> Job:
         return job
     if job.status not in ("failed", "cancelled"):
         raise ConflictError(
-            f"The job is {job.status}; only a failed or cancelled one can be tried again.",
+            f"The job {standing(job.status)}; only a failed or cancelled one can be tried again.",
             code="job_not_retryable",
         )
     if _parts_there(session, job) < (job.parts or 0):
@@ -81,7 +81,8 @@ def discard_job(session: TenantSession | PlatformSession, job_id: UUID) -> Job:
     job = get_job(session, job_id, anew=True)
     if not gone and job.status != "cancelled":
         raise ConflictError(
-            f"The job is {job.status}; only a failed one can be discarded.", code="job_not_failed"
+            f"The job {standing(job.status)}; only a failed one can be discarded.",
+            code="job_not_failed",
         )
     return job
 

@@ -25,6 +25,11 @@ WAITING: tuple[JobStatus, ...] = ("queued", "dispatched")
 ENDED: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled", "superseded")
 
 
+def standing(status: str) -> str:
+    """Answer a status as a sentence goes on with it: is running, has failed."""
+    return f"{'has' if status in ('succeeded', 'failed') else 'is'} {status}"
+
+
 class Job(SharedBase, kw_only=True):
     """One piece of work, of a tenant or of the platform itself (`core.ids.PLATFORM`).
 

@@ -1,5 +1,6 @@
 """Connections: one small pool per process and login, each statement alone on the wire."""
 
+import logging
 import time
 from functools import cache
 from typing import Any, TypeVar
@@ -23,6 +24,15 @@ _WAKE_EVERY_S = 0.1
 _SENT_AT_ONCE = 2
 
 T = TypeVar("T")
+
+
+def _is_news(line: logging.LogRecord) -> bool:
+    return not str(line.msg).startswith("error ignored terminating")
+
+
+# Of a connection that is lost while a pipeline sends, psycopg tells a second time as it leaves the
+# pipeline; the error itself is raised, and told by whoever it reaches.
+logging.getLogger("psycopg").addFilter(_is_news)
 
 
 class ImpatientConnection(psycopg.Connection[Any]):

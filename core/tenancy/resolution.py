@@ -99,9 +99,10 @@ def names_in(signals: Signals, platform_domain: str) -> tuple[Name, ...]:
 def _parse(signals: Signals, platform_domain: str) -> Iterator[Name]:
     if signals.host and (name := _name_in_host(signals.host, platform_domain)):
         yield name
-    for text in (signals.path, signals.header):
-        if text and text.strip():
-            yield _name_in_text(text.strip())
+    # Spaces around what a header says are no part of it; in a path they are.
+    for text in (signals.path, (signals.header or "").strip()):
+        if text:
+            yield _name_in_text(text)
     if signals.token is not None:
         yield Name("id", str(signals.token))
 

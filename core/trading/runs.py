@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import update
 
 from core.clock import now
-from core.errors import InvalidInputError, NotFoundError
+from core.errors import NotFoundError
 from core.jobs.running import RunningJob
 from core.settings import get_settings
 from core.storage.installed import installed_store
@@ -23,7 +23,12 @@ from core.trading.backtest.series import read_series
 from core.trading.backtest.settings import Settings
 from core.trading.backtest.signing import sign_document, signing_key
 from core.trading.bars.cache import load_cached
-from core.trading.bars.canonical import data_hash, read_parquet_bars, write_parquet
+from core.trading.bars.canonical import (
+    StoredBarsError,
+    data_hash,
+    read_parquet_bars,
+    write_parquet,
+)
 from core.trading.bars.certificate import certify
 from core.trading.bars.instants import to_moment
 from core.trading.bars.read import read_bars
@@ -152,17 +157,17 @@ def parts_of(result: Result, bars: Bars, *, cash: float) -> dict[ResultPart, byt
 def load_bars(tenant_id: UUID, bar_set: BarSet) -> Bars:
     """Answer a bar set's bars from this worker's cache, which one tenant shares with nobody.
 
-    Raises InvalidInputError where they were never read, or are gone.
+    Raises StoredBarsError where they were never read, or are gone.
     """
     key, content = bar_set.data_key, bar_set.data_hash
     if key is None or content is None:
-        raise InvalidInputError("The data was never read. Upload it again.", code="data_not_ready")
+        raise StoredBarsError("The data was never read. Upload it again.", code="data_not_ready")
 
     def load() -> Bars:
         try:
             stored = installed_store().get(key)
         except NotFoundError:
-            raise InvalidInputError(
+            raise StoredBarsError(
                 "The stored bars are gone. Upload them again.", code="data_lost"
             ) from None
         return read_parquet_bars(stored, symbol=bar_set.symbol, expected_hash=content)

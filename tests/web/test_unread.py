@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,13 +23,16 @@ def port(database: str) -> Iterator[int]:
         yield port
 
 
-def answered(port: int, request: bytes) -> tuple[int, str, bytes]:
+Answered = tuple[int, http.client.HTTPMessage, bytes]
+
+
+def answered(port: int, request: bytes) -> Answered:
     with socket.create_connection((HOST, port), 60) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         with closing(http.client.HTTPResponse(connection)) as answer:
             answer.begin()
-            return answer.status, answer.headers["Content-Type"] or "", answer.read()
+            return answer.status, answer.headers, answer.read()
 
 
 def asking(path: str, *fields: str) -> bytes:
@@ -57,11 +61,28 @@ def sending(how_long: str, body: str) -> bytes:
 def test_what_cannot_be_read_is_refused_with_a_problem(
     port: int, request_: bytes, status: int, code: str
 ) -> None:
-    told, content_type, body = answered(port, request_)
+    told, headers, body = answered(port, request_)
     problem = json.loads(body)
-    assert (told, content_type) == (status, "application/problem+json")
+    assert (told, headers["Content-Type"]) == (status, "application/problem+json")
+    assert re.fullmatch(r"[0-9a-f]{16}", headers["X-Request-ID"])
     assert problem.keys() == {"type", "title", "status", "code", "detail"}
     assert (problem["status"], problem["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("request_", "detail"),
+    [
+        (b"GET /\r\n\r\n", "This is no request of HTTP/1.1."),
+        (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", "This is no request of HTTP/1.1."),
+        (b"GET / HTTP/3.0\r\n\r\n", "This is no request of HTTP/1.1."),
+        (asking(LIVE, "no field"), "This is no request of HTTP/1.1."),
+        (asking(LIVE, "Transfer-Encoding: nonsense"), "The body is encoded in a way"),
+        (asking(LIVE, "Expect: nonsense"), "Of the header Expect we know"),
+        (sending("Content-Length: 9", "{}"), "The request cannot be read. Is its body complete"),
+    ],
+)
+def test_what_is_wrong_is_said(port: int, request_: bytes, detail: str) -> None:
+    assert json.loads(answered(port, request_)[2])["detail"].startswith(detail)
 
 
 def test_what_is_as_long_as_it_may_be_is_read(port: int) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flask import Response, request
 from flask.views import MethodView
-from marshmallow import Schema, fields
+from marshmallow import INCLUDE, Schema, fields
 
 from core.storage.installed import installed_store
 from core.tenancy.session import TenantSession, open_session
@@ -48,7 +48,8 @@ class BacktestBody(Strict):
     start = fields.String(load_default=None, data_key="from")
     end = fields.String(load_default=None, data_key="to")
     cash = Number(load_default=10_000.0)
-    costs = fields.Nested(CostsBody, load_default=dict)
+    # What costs there are, core says, together with all else that does not fit.
+    costs = fields.Nested(CostsBody, load_default=dict, unknown=INCLUDE)
     lot = Number(load_default=None, allow_none=True)
     profile = fields.String(load_default="native")
 

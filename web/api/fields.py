@@ -13,7 +13,8 @@ from core.tenancy.pages import LONGEST_PAGE, Page
 # Normalising a longer one would take long enough for others to notice.
 _LONGEST_PASSWORD = 1_000
 _LONGEST_CURSOR = 200
-_DIGITS = re.compile(r"-?[0-9]{1,18}")
+# As many as an address can have; int() takes no more than 4,300.
+_DIGITS = re.compile(r"-?[0-9]{1,4094}")
 
 
 class Strict(Schema):

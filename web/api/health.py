@@ -69,7 +69,7 @@ class Ready(MethodView):
     @blueprint.response(204)
     def get(self) -> Response:
         """Answer 204 once requests can be answered, 503 before."""
-        if not is_ready(health(beside=off_loop, together=together)):
+        if not is_ready(together):
             raise UnavailableError("A service that requests need does not answer.")
         return Response(status=204)
 

@@ -39,6 +39,13 @@ _AWAY = (
 log = get_logger(__name__)
 
 
+class TooManyStreamsError(ThrottledError):
+    """Raised when a user, or the process, has as many streams open as it may."""
+
+    code = "too_many_streams"
+    title = "Too many event streams"
+
+
 @dataclass(eq=False, slots=True)
 class Listener:
     """One open stream, and what it has not been told yet.
@@ -153,12 +160,11 @@ class Hub:
             raise UnavailableError("This process is stopping; another one listens.")
         full = self._is_full()
         if full or self._has_enough(user_id):
-            raise ThrottledError(
+            raise TooManyStreamsError(
                 "The server has as many event streams open as it takes. Try again in a moment."
                 if full
                 else "You have as many event streams open as one user may. Close one, or share "
                 "one among your windows.",
-                code="too_many_streams",
                 retry_after_s=_FULL_AGAIN_AFTER_S,
             )
 

@@ -122,7 +122,7 @@ def _from_http(error: HTTPException) -> Response:
                 errors=_faults(data["messages"]),
             )
         )
-    document = problem_of(status, error.description or status.description)
+    document = problem_of(status)
     if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         document["limit_bytes"] = request.max_content_length
     headers = {}
@@ -131,7 +131,7 @@ def _from_http(error: HTTPException) -> Response:
     return _response(document, status, headers)
 
 
-def problem_of(status: HTTPStatus, detail: str = "") -> dict[str, Any]:
+def problem_of(status: HTTPStatus) -> dict[str, Any]:
     """Answer the problem document of a status that comes from no error of ours."""
     code = _CODES.get(status, status.name.lower())
     return {
@@ -139,7 +139,7 @@ def problem_of(status: HTTPStatus, detail: str = "") -> dict[str, Any]:
         "title": _TITLES.get(status, status.phrase),
         "status": int(status),
         "code": code,
-        "detail": _DETAILS.get(status, detail or status.description),
+        "detail": _DETAILS.get(status, _OTHERWISE),
     }
 
 
@@ -150,7 +150,13 @@ _CODES = {
     HTTPStatus.INTERNAL_SERVER_ERROR: "internal",
 }
 _TITLES = {HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong on our side"}
+_OTHERWISE = "The request cannot be answered as it was sent. /api/v1/docs lists what can be asked."
 _DETAILS = {
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address takes other methods; the header Allow lists them.",
+    HTTPStatus.NOT_IMPLEMENTED: "The body is encoded in a way that we do not read. Send it as "
+    "it is, or with Transfer-Encoding: chunked.",
+    HTTPStatus.EXPECTATION_FAILED: "Of the header Expect we know 100-continue alone.",
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "The file has no such range. Ask for all of it.",
     HTTPStatus.NOT_FOUND: "There is nothing at this address. /api/v1/docs lists what there is.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send JSON with the header Content-Type: application/json.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request is larger than this route takes.",

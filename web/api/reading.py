@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, NoReturn
 
 import flask_smorest
@@ -19,7 +19,7 @@ _MOST_DIGITS = 400
 # What Postgres takes neither in text nor in JSON: NUL, and half of a surrogate pair.
 _UNKEPT = re.compile("[\0\ud800-\udfff]")
 _UNKEPT_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
-_TEXT_LOCATIONS = {"query": "args", "upload": "form"}
+_PARTS = {"query": ("args",), "upload": ("form", "files")}
 
 
 class StrictParser(FlaskParser):
@@ -53,11 +53,12 @@ class StrictParser(FlaskParser):
     def pre_load(
         self, location_data: Any, *, schema: marshmallow.Schema, req: Request, location: str
     ) -> Any:
-        """Refuse texts of a query or a form that cannot be kept."""
+        """Refuse what a query or a form names twice, and texts that cannot be kept."""
         del schema
-        if location in _TEXT_LOCATIONS:
-            texts = getattr(req, _TEXT_LOCATIONS[location]).items(multi=True)
-            _refuse_any([_bad_text(f"/{key}") for key, text in texts if not _is_kept(key + text)])
+        sent: CombinedMultiDict[str, Any] = CombinedMultiDict(
+            [getattr(req, part) for part in _PARTS.get(location, ())]
+        )
+        _refuse_any([fault for key, values in sent.lists() for fault in _bad_pair(key, values)])
         return location_data
 
 
@@ -69,6 +70,29 @@ class Blueprint(flask_smorest.Blueprint):
         "json": "application/json",
         "upload": "multipart/form-data",
     }
+
+
+def takes_query(view: Callable[..., Any]) -> bool:
+    """Tell whether a schema reads a view's query."""
+    arguments = getattr(view, "_apidoc", {}).get("arguments", {})
+    return any(part["in"] == "query" for part in arguments.get("parameters", ()))
+
+
+def refuse_query(req: Request) -> None:
+    """Raise InvalidInputError naming every parameter of a query that nothing reads."""
+    hint = "This address takes no query."
+    _refuse_any(
+        [Fault(pointer("", key), "unknown_key", "Unknown field.", hint) for key in req.args]
+    )
+
+
+def _bad_pair(key: str, values: list[Any]) -> Iterator[Fault]:
+    path = pointer("", key)
+    if len(values) > 1:
+        message = f"{key[:40]!r} stands {len(values)} times."
+        yield Fault(path, "duplicate_key", message, "Keep one of them.")
+    if not all(_is_kept(text) for text in (key, *values) if isinstance(text, str)):
+        yield _bad_text(path)
 
 
 def _is_kept(text: str) -> bool:

@@ -17,29 +17,43 @@ from core.identity.authentication import authenticate
 from core.identity.principal import Principal
 from core.logging import bind
 from core.tenancy.resolution import Signals, TenantRef, resolve
-from web.api.reading import Blueprint
+from web.api.reading import Blueprint, refuse_query, takes_query
 
 PUBLIC = "public"
 _DECLARED = "permission"
 _READING = (":read",)
 _WHILE_SUSPENDED = ("billing:write",)
+# Load balancers, browsers and libraries of event streams add parameters of their own.
+_TAKE_ANY_QUERY = ("health", "docs", "events")
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class SuspendedError(QuotaExceededError):
+    """Raised when a suspended tenant asks for a change."""
+
+    code = "tenant_suspended"
+    title = "The firm is suspended"
 
 
 def requires(permission: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare what a route takes: a permission in the tenant that the call names, or PUBLIC.
 
     Answers in this order: 401 without a valid token, 404 for a tenant that is not the
-    caller's, 403 without the permission, 402 for a change while the tenant is suspended.
+    caller's, 403 without the permission, 402 for a change while the tenant is suspended, 422 for a
+    query that the route does not read.
     """
 
     def declare(view: Callable[P, R]) -> Callable[P, R]:
+        reads_query = takes_query(view)
+
         @functools.wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             if permission != PUBLIC:
                 _admit(permission)
+            if not reads_query and request.blueprint not in _TAKE_ANY_QUERY:
+                refuse_query(request)
             return view(*args, **kwargs)
 
         documented = guarded if permission == PUBLIC else _documented(permission)(guarded)
@@ -97,10 +111,9 @@ def _admit(permission: str) -> None:
         )
     reading = permission.endswith(_READING) or permission in _WHILE_SUSPENDED
     if tenant.status == "suspended" and not reading:
-        raise QuotaExceededError(
+        raise SuspendedError(
             "The trial is over or a payment is open: reading works, changes do not. Subscribe "
-            "to go on; nothing was deleted.",
-            code="tenant_suspended",
+            "to go on; nothing was deleted."
         )
 
 

@@ -17,8 +17,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import ipc
 
-from core.errors import InvalidInputError
-from core.trading.bars.canonical import data_hash, described_by, to_table
+from core.trading.bars.canonical import StoredBarsError, data_hash, described_by, to_table
 from core.trading.bars.header import NUMBERS
 from core.trading.bars.series import Bars
 
@@ -41,7 +40,7 @@ def load_cached(
     Any number of processes may share the folder: files appear whole, under a name of their
     content, and are never changed. The first time that a process meets a file it hashes what
     is in it; a damaged one is loaded anew. A full disk only means no cache. The least recently
-    used files go when all together exceed `max_bytes`. Raises InvalidInputError, code
+    used files go when all together exceed `max_bytes`. Raises StoredBarsError, code
     `corrupt_bars`, where `load` brings bars of another hash.
     """
     if not _HASH.fullmatch(content_hash):
@@ -54,7 +53,7 @@ def load_cached(
         return bars
     loaded = load()
     if data_hash(loaded) != content_hash:
-        raise InvalidInputError("The stored bars are not those asked for.", code="corrupt_bars")
+        raise StoredBarsError("The stored bars are not those asked for.")
     with suppress(OSError):
         _write(path, loaded)
         _evict(folder, keep=path, max_bytes=max_bytes)

@@ -24,6 +24,13 @@ _LABEL_OFFSET = b"neozork.label_offset"
 _ROWS_PER_GROUP = 1 << 20
 
 
+class StoredBarsError(InvalidInputError):
+    """Raised when stored bars are gone, damaged, or not those that were asked for."""
+
+    code = "corrupt_bars"
+    title = "The stored bars cannot be used"
+
+
 def data_hash(bars: Bars) -> str:
     """Answer the SHA-256 of the canonical bytes, in hex."""
     digest = hashlib.sha256(_MAGIC + bars.timeframe.label.encode() + b"\n")
@@ -76,14 +83,14 @@ def write_parquet(bars: Bars) -> bytes:
 def read_parquet_bars(data: bytes, *, symbol: str, expected_hash: str | None = None) -> Bars:
     """Answer bars from what `write_parquet` made, columns C-contiguous and writable.
 
-    Raises InvalidInputError, code `corrupt_bars`, where the bytes are damaged or are not the
+    Raises StoredBarsError, code `corrupt_bars`, where the bytes are damaged or are not the
     bars of `expected_hash`. For customers' own Parquet there is `read_bars`.
     """
     try:
         table = pq.read_table(pa.BufferReader(data), use_threads=False)
         timeframe, label_offset = described_by(table.schema)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise InvalidInputError("The stored bars are damaged.", code="corrupt_bars") from error
+        raise StoredBarsError("The stored bars are damaged.") from error
     bars = Bars(
         symbol=symbol,
         timeframe=timeframe,
@@ -92,5 +99,5 @@ def read_parquet_bars(data: bytes, *, symbol: str, expected_hash: str | None = N
         **{name: np.array(table[name].to_numpy(), dtype=np.float64) for name in NUMBERS},
     )
     if expected_hash is not None and data_hash(bars) != expected_hash:
-        raise InvalidInputError("The stored bars are not those asked for.", code="corrupt_bars")
+        raise StoredBarsError("The stored bars are not those asked for.")
     return bars

@@ -1,6 +1,7 @@
 """Backtests as they are asked for and read; what runs them is `core.trading.runs`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from math import isfinite
@@ -12,7 +13,7 @@ from sqlalchemy import select
 from core.clock import iso
 from core.errors import ConflictError, Fault, InvalidInputError, NotFoundError
 from core.jobs.kinds import RUN_BACKTEST
-from core.jobs.models import Job
+from core.jobs.models import Job, standing
 from core.jobs.submit import submit_job
 from core.settings import get_settings
 from core.tenancy.pages import Page, read_page
@@ -21,13 +22,21 @@ from core.trading.backtest.settings import Costs, Profile, Settings, settings_fa
 from core.trading.backtest.signing import public_key_hex, signing_key
 from core.trading.models import Backtest, BarSet, Strategy
 from core.trading.requests.strategies import current_version
+from core.trading.strategy.findings import pointer
 from core.trading.strategy.parameters import resolve_params
 from core.trading.strategy.reading import read_strategy
 from core.trading.strategy.rules import Strategy as StrategyRules
 from core.trading.strategy.universe import symbol_fault
-from core.wording import in_full
+from core.wording import counted, in_full
 
 MOST_CASH = 1e15
+
+
+class StrategyDeletedError(InvalidInputError):
+    """Raised when a strategy was deleted after its run was asked for."""
+
+    code = "strategy_deleted"
+    title = "The strategy was deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +63,21 @@ def request_backtest(
     """Keep a backtest and queue its job in one transaction; answer both ids.
 
     Raises NotFoundError for a strategy or data that is not there, ConflictError for data whose
-    import failed, InvalidInputError with every fault of params and settings.
+    import failed, InvalidInputError with every fault of settings, params and the data's fit.
     """
     version = current_version(session, request.strategy_id)
     bar_set = usable_bars(session, request.data_id)
     strategy = read_strategy(version.document)
-    settings = settings_of(request, lot=bar_set.lot)
-    resolve_params(strategy, request.params)
-    refuse_unfit(strategy, bar_set)
+    faults: list[Fault] = []
+    with gathering(faults):
+        settings = settings_of(request, lot=bar_set.lot)
+    with gathering(faults):
+        resolve_params(strategy, request.params)
+    with gathering(faults):
+        refuse_unfit(strategy, bar_set)
+    if faults:
+        detail = f"The backtest does not fit; {counted(len(faults), 'fault')} found."
+        raise InvalidInputError(detail, errors=faults)
     backtest = Backtest(
         strategy_id=version.strategy_id,
         version_id=version.id,
@@ -81,6 +97,17 @@ def request_backtest(
     return {"id": str(backtest.id), "job_id": str(backtest.job_id), "status": "queued"}
 
 
+@contextmanager
+def gathering(faults: list[Fault]) -> Iterator[None]:
+    """Add the faults of an InvalidInputError in the block to those that are known."""
+    try:
+        yield
+    except InvalidInputError as error:
+        if not error.errors:
+            raise
+        faults += error.errors
+
+
 def settings_of(request: BacktestRequest, *, lot: float) -> Settings:
     """Answer the settings of a run; InvalidInputError lists every fault of the request."""
     faults: list[Fault] = []
@@ -93,7 +120,7 @@ def settings_of(request: BacktestRequest, *, lot: float) -> Settings:
     settings = Settings(
         cash=request.cash,
         lot=lot if request.lot is None else request.lot,
-        costs=Costs(**request.costs),
+        costs=_costs(request.costs, faults),
         profile=Profile(request.profile) if not faults else Profile.NATIVE,
         start=start,
         end=end,
@@ -173,12 +200,11 @@ def listed_backtest(backtest: Backtest) -> dict[str, Any]:
 
 
 def refuse_deleted(session: TenantSession, strategy_id: UUID, *, asked: str) -> None:
-    """Raise InvalidInputError where a strategy was deleted after its run was `asked` for."""
+    """Raise StrategyDeletedError where a strategy is gone since its run was `asked` for."""
     deleted = session.scalar(select(Strategy.deleted_at).where(Strategy.id == strategy_id))
     if deleted is not None:
-        raise InvalidInputError(
-            f"The strategy was deleted before its {asked} ran. Create it again and ask anew.",
-            code="strategy_deleted",
+        raise StrategyDeletedError(
+            f"The strategy was deleted before its {asked} ran. Create it again and ask anew."
         )
 
 
@@ -210,12 +236,23 @@ def usable_bars(session: TenantSession, data_id: UUID) -> BarSet:
     if bar_set.data_key is None:
         status = session.scalar(select(Job.status).where(Job.id == bar_set.job_id)) or "failed"
         raise ConflictError(
-            f"The data is not ready: its import is {status}. "
+            f"The data is not ready: its import {standing(status)}. "
             + ("Upload it again." if status in {"failed", "cancelled"} else "Wait for its job."),
             code="data_not_ready",
             job_id=str(bar_set.job_id),
         )
     return bar_set
+
+
+def _costs(given: Mapping[str, float], faults: list[Fault]) -> Costs:
+    known = Costs.__slots__
+    hint = f"Take some of {', '.join(known)}."
+    faults += [
+        Fault(pointer("costs", name), "unknown_key", f"There is no cost {name[:40]!r}.", hint)
+        for name in given
+        if name not in known
+    ]
+    return Costs(**{name: value for name, value in given.items() if name in known})
 
 
 def _moment(path: str, text: str | None, faults: list[Fault]) -> date | datetime | None:

@@ -1,7 +1,6 @@
 """Sweeps as they are asked for and read; what runs them is `core.trading.sweeps`."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,6 +17,7 @@ from core.tenancy.session import TenantSession
 from core.trading.models import Sweep, SweepCell
 from core.trading.requests.backtests import (
     BacktestRequest,
+    gathering,
     refuse_unfit,
     settings_of,
     usable_bars,
@@ -58,15 +58,15 @@ def request_sweep(
     version = current_version(session, run.strategy_id)
     bar_set = usable_bars(session, run.data_id)
     strategy = read_strategy(version.document)
-    with _gathering(faults):
+    with gathering(faults):
         settings = settings_of(run, lot=bar_set.lot)
     if request.best_by not in RANKED_BY:
         text = f"A sweep is not ranked by {request.best_by[:40]!r}."
         faults.append(Fault("/best_by", "one_of", text, f"Take one of {', '.join(RANKED_BY)}."))
-    with _gathering(faults):
+    with gathering(faults):
         most = current_plan(session).sweep_cells
         grid = read_grid(strategy, request.grid, most_cells=most, params=run.params)
-    with _gathering(faults):
+    with gathering(faults):
         refuse_unfit(strategy, bar_set)
     if faults:
         detail = f"The sweep does not fit; {counted(len(faults), 'fault')} found."
@@ -97,16 +97,6 @@ def request_sweep(
         created_by=created_by,
     )
     return {"id": str(sweep.id), "job_id": str(sweep.job_id), "status": "waiting"}
-
-
-@contextmanager
-def _gathering(faults: list[Fault]) -> Iterator[None]:
-    try:
-        yield
-    except InvalidInputError as error:
-        if not error.errors:
-            raise
-        faults += error.errors
 
 
 def score_of(summary: Mapping[str, Any], best_by: str) -> float | None:

@@ -36,6 +36,23 @@ def test_a_service_needs_valkey_too(command: list[str]) -> None:
     assert refused.stderr.startswith("neozork: REDIS_URL is not set.")
 
 
+@pytest.mark.parametrize("command", [["work"], ["migrate"], ["jobs", "list"]])
+def test_a_file_of_settings_that_is_not_there_is_named(command: list[str]) -> None:
+    refused = neozork(*command, NEOZORK_ENV_FILE="/nowhere/settings.env")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("neozork: NEOZORK_ENV_FILE names /nowhere/settings.env, and there is no")
+
+
+@pytest.mark.parametrize("options", [[], ["--status"], ["--status", "--json"]])
+def test_a_database_that_is_away_is_told_in_a_line(options: list[str]) -> None:
+    refused = neozork("migrate", *options, DATABASE_URL="postgresql://x:secret@127.0.0.1:1/z")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("neozork migrate: The database cannot be reached: ")
+    assert line.endswith("Connection refused")
+
+
 def test_every_fault_of_an_input_is_a_line_for_people() -> None:
     refused = neozork("createsuperuser", "--email", "nobody", "--password", "short")
     assert (refused.returncode, refused.stdout) == (1, "")

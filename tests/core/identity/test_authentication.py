@@ -102,6 +102,7 @@ def test_every_refusal_is_the_same_and_costs_the_same() -> None:
         assert (tally.verified - verified, tally.hashed - hashed) == (1, 0)
     assert all(problem == problems[0] for problem in problems)
     assert problems[0]["code"] == "invalid_credentials"
+    assert problems[0]["title"] == "The sign-in failed"
 
 
 def test_a_hash_of_old_parameters_is_replaced_at_sign_in() -> None:

@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 
+import psycopg
 import pytest
 from sqlalchemy import func, select
 
 from core.errors import UnavailableError
+from core.ids import PLATFORM
 from core.local.platform import ROOT
 from core.tenancy import engine
-from core.tenancy.session import open_platform_session
+from core.tenancy.session import open_platform_session, run_as
 from tests.peers.tcp_proxy import TcpProxy
 
 
@@ -30,6 +33,25 @@ def test_one_that_never_answers_is_not_waited_for_for_ever(
         answer()
     postgres_proxy.heal()
     assert answer() == database
+
+
+@pytest.mark.parametrize(
+    "ask", [answer, lambda: run_as(PLATFORM, select(func.current_database()), {})[0][0]]
+)
+def test_a_lost_connection_is_told_by_its_error_alone(
+    database: str,
+    as_superuser: "psycopg.Connection[tuple[object, ...]]",
+    caplog: pytest.LogCaptureFixture,
+    ask: Callable[[], object],
+) -> None:
+    for _ in range(10):
+        assert ask() == database
+        as_superuser.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        assert ask() == database
+    assert not [line.getMessage() for line in caplog.records]
 
 
 # Prints how often a transaction lets others go first; late answers are waited for more than once.

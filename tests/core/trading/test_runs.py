@@ -138,6 +138,7 @@ def test_bars_that_the_storage_lost_fail_the_run_and_say_so() -> None:
     installed_store().delete_prefix(f"{tenant}/bars/")
     run = client.get(f"/api/v1/trading/backtesting/{a_backtest(client, tenant, data_id=data)}").json
     assert (run["status"], run["error"]["code"]) == ("failed", "data_lost")
+    assert run["error"]["title"] == "The stored bars cannot be used"
     assert "Upload them again" in run["error"]["detail"]
 
 

@@ -219,13 +219,14 @@ def test_a_run_that_cannot_be_is_422_with_a_pointer(
     assert len(answer.text) < 2_000
 
 
-def test_every_fault_of_the_settings_is_named_at_once(
-    client: FlaskClient, data: str, strategy: str
-) -> None:
-    body = {"strategy_id": strategy, "data_id": data, "cash": -1, "lot": -1, "from": "x"}
-    answer = ask(client, body | {"costs": {"minimum": -1}})
-    paths = {fault["path"] for fault in answer.json["errors"]}
-    assert paths == {"/cash", "/lot", "/from", "/costs/minimum"}
+def test_whatever_does_not_fit_is_told_at_once(client: FlaskClient, data: str) -> None:
+    other = a_strategy(client, timeframe="1h")
+    body = {"strategy_id": other, "data_id": data, "cash": -1, "lot": -1, "from": "x"}
+    answer = ask(client, body | {"costs": {"minimum": -1, "t/x": 1}, "params": {"x": 1}})
+    paths = [fault["path"] for fault in answer.json["errors"]]
+    assert sorted(paths) == sorted(
+        ("/cash", "/lot", "/from", "/costs/minimum", "/costs/t~1x", "/params/x", "/data_id")
+    )
 
 
 @pytest.mark.parametrize(
@@ -270,11 +271,13 @@ def test_data_whose_import_runs_or_failed_is_409_and_says_what_to_do(
     body = {"strategy_id": strategy, "data_id": uploaded["id"]}
     waiting = ask(client, body)
     assert (waiting.status_code, waiting.json["code"]) == (409, "data_not_ready")
+    assert "its import is queued. Wait" in waiting.json["detail"]
     assert waiting.json["job_id"] == uploaded["job_id"]
     assert "Wait" in waiting.json["detail"]
     do_jobs(tenant)
     failed = ask(client, body)
     assert (failed.status_code, failed.json["code"]) == (409, "data_not_ready")
+    assert "its import has failed. Upload" in failed.json["detail"]
     with open_platform_session() as session:
         session.execute(delete(Job).where(Job.id == UUID(uploaded["job_id"])))
     assert ask(client, body).json["detail"] == failed.json["detail"], "long after, too"
@@ -305,6 +308,7 @@ def test_a_job_for_a_deleted_strategy_fails_and_says_what_to_do(
     assert (job["status"], job["error"]["code"]) == ("failed", "strategy_deleted")
     assert "its backtest" in job["error"]["detail"]
     assert {"type", "title", "code", "detail"} <= job["error"].keys()
+    assert job["error"]["title"] == "The strategy was deleted"
     assert "Create it again" in job["error"]["detail"]
     assert client.get(BACKTESTS + asked["id"]).json["error"] == job["error"]
 

@@ -239,7 +239,8 @@ def test_more_streams_than_the_limit_are_refused_with_429(
         answer = client.get("/api/v1/events")
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "10")
         assert answer.content_type == "application/problem+json"
-        assert answer.json["code"] == "too_many_streams"
+        told = answer.json["code"], answer.json["title"]
+        assert told == ("too_many_streams", "Too many event streams")
         assert says in answer.json["detail"].lower()
         streams.pop().close()
         Stream(client).close()

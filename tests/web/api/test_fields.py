@@ -48,6 +48,10 @@ def test_a_page_that_cannot_be_given_is_422_with_a_pointer(
     ("query", "path", "code", "hint"),
     [
         ("limit=0", "/limit", "out_of_range", "a number from 1 to 100"),
+        (f"limit={'9' * 23}", "/limit", "out_of_range", "a number from 1 to 100"),
+        (f"limit=-{'9' * 4_000}", "/limit", "out_of_range", "a number from 1 to 100"),
+        ("limit=1&limit=2", "/limit", "duplicate_key", "Keep one of them."),
+        ("limit=1&kind=a%2Fb&kind=c", "/kind", "duplicate_key", "Keep one of them."),
         ("limit=1.5", "/limit", "type", "a number from 1 to 100"),
         ("status=lost", "/status", "one_of", "queued, dispatched, waiting, running"),
         ("created_from=2026-01-02", "/created_from", "bad_time", "2026-01-02T03:04:05Z"),

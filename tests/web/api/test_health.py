@@ -64,12 +64,13 @@ def test_without_postgres_nobody_should_be_sent_here() -> None:
     assert a_client().get("/api/v1/health/live").status_code == 204
 
 
-def test_without_the_folder_of_blobs_nobody_should_be_sent_here(blob_folder: Path) -> None:
-    assert a_client().get("/api/v1/health/ready").status_code == 204
+def test_without_the_folder_of_blobs_all_else_is_still_answered_here(blob_folder: Path) -> None:
+    client = a_client(a_tenant())
     blob_folder.rename(blob_folder.with_name("elsewhere"))
     blob_folder.mkdir()
-    assert a_client().get("/api/v1/health").json["storage"] == {"status": "error"}
-    assert a_client().get("/api/v1/health/ready").status_code == 503
+    assert client.get("/api/v1/health").json["storage"] == {"status": "error"}
+    assert client.get("/api/v1/health/ready").status_code == 204
+    assert client.get("/api/v1/jobs/").status_code == 200
 
 
 def test_what_blocks_a_process_is_called_beside_it() -> None:

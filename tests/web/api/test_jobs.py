@@ -72,6 +72,7 @@ def test_what_is_at_its_end_cannot_be_cancelled_or_tried_again(
     for verb, code in (("cancel", "job_finished"), ("retry", "job_not_retryable")):
         answer = client.post(f"{path}/{verb}")
         assert (answer.status_code, answer.json["code"]) == (409, code)
+        assert answer.json["detail"].startswith("The job has succeeded")
 
 
 def test_jobs_are_listed_by_status_and_kind(tenant: UUID, client: FlaskClient) -> None:

@@ -6,9 +6,10 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from werkzeug.datastructures import MultiDict
 
 from core.errors import InvalidInputError
-from tests.builders import a_client, a_document, a_tenant, an_app
+from tests.builders import a_client, a_document, a_tenant, an_app, upload_form
 from web.api.reading import pointer, read_json
 from web.app import LARGEST_JSON
 
@@ -95,6 +96,51 @@ def test_a_query_that_postgres_refuses_is_422(client: FlaskClient, path: str) ->
     answer = client.get(f"/api/v1/{path}")
     assert answer.status_code == 422
     assert answer.json["errors"][0]["code"] == "bad_text"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"jobs/{ID}"),
+        ("GET", "plans"),
+        ("POST", f"jobs/{ID}/cancel"),
+        ("POST", "trading/strategies/"),
+        ("POST", "trading/data/"),
+        ("POST", "auth/login"),
+        ("DELETE", f"users/{ID}"),
+    ],
+)
+def test_a_query_that_nothing_reads_is_refused(client: FlaskClient, method: str, path: str) -> None:
+    answer = client.open(f"/api/v1/{path}?foo=1&a/b=2&foo=3", method=method)
+    assert answer.status_code == 422
+    assert [(fault["path"], fault["code"]) for fault in answer.json["errors"]] == [
+        ("/foo", "unknown_key"),
+        ("/a~1b", "unknown_key"),
+    ]
+    assert a_client().open(f"/api/v1/{path}?foo=1", method=method).status_code in {401, 422}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("health", 200), ("health/live", 204), ("health/ready", 204), ("docs", 200), ("events", 200)],
+)
+def test_what_others_call_by_themselves_takes_any_query(
+    client: FlaskClient, path: str, status: int
+) -> None:
+    with client.get(f"/api/v1/{path}?foo=1&foo=2") as answer:
+        assert answer.status_code == status
+
+
+def test_a_form_names_each_part_once(client: FlaskClient) -> None:
+    form = MultiDict(upload_form())
+    form.add("symbol", "OTHER")
+    form.add("file", upload_form()["file"])
+    answer = client.post("/api/v1/trading/data/", data=form)
+    assert answer.status_code == 422
+    assert [(fault["path"], fault["code"]) for fault in answer.json["errors"]] == [
+        ("/symbol", "duplicate_key"),
+        ("/file", "duplicate_key"),
+    ]
 
 
 TEXT_FIELDS = {

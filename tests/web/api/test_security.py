@@ -120,7 +120,8 @@ def test_while_suspended_changes_answer_402_and_reading_goes_on() -> None:
             assert answer.status_code in {200, 400, 404, 422}, (method, path)
         else:
             assert answer.status_code == 402, (method, path)
-            assert answer.json["code"] == "tenant_suspended"
+            told = answer.json["code"], answer.json["title"]
+            assert told == ("tenant_suspended", "The firm is suspended")
     assert send(viewer, "POST", f"{API_PREFIX}/trading/strategies/").status_code == 403
 
 

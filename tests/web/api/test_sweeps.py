@@ -91,12 +91,18 @@ def test_a_grid_that_does_not_fit_is_refused_with_every_fault(
 
 
 def test_whatever_does_not_fit_is_told_at_once(client: FlaskClient, body: dict[str, Any]) -> None:
-    wrong = {"cash": -1, "profile": "x", "best_by": "luck", "grid": {"fast_n": [99], "x": []}}
+    wrong = {
+        "cash": -1,
+        "profile": "x",
+        "best_by": "luck",
+        "costs": {"x": 1},
+        "grid": {"fast_n": [99], "x": []},
+    }
     other = a_strategy(client, timeframe="1h")
     answer = client.post(SWEEPS, json=body | wrong | {"strategy_id": other})
     assert answer.status_code == 422
     assert {fault["path"] for fault in answer.json["errors"]} == {
-        *("/cash", "/profile", "/best_by", "/grid/fast_n/0", "/grid/x", "/data_id")
+        *("/cash", "/profile", "/best_by", "/costs/x", "/grid/fast_n/0", "/grid/x", "/data_id")
     }
 
 
