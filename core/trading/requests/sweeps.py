@@ -18,6 +18,7 @@ from core.tenancy.session import TenantSession
 from core.trading.models import Sweep, SweepCell
 from core.trading.requests.backtests import (
     BacktestRequest,
+    refuse_barless,
     refuse_unfit,
     settings_of,
     usable_bars,
@@ -60,6 +61,7 @@ def request_sweep(
     strategy = read_strategy(version.document)
     with _gathering(faults):
         settings = settings_of(run, lot=bar_set.lot)
+        refuse_barless(settings, bar_set)
     if request.best_by not in RANKED_BY:
         text = f"A sweep is not ranked by {request.best_by[:40]!r}."
         faults.append(Fault("/best_by", "one_of", text, f"Take one of {', '.join(RANKED_BY)}."))
