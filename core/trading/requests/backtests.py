@@ -28,6 +28,7 @@ from core.trading.backtest.settings import (
 from core.trading.backtest.signing import public_key_hex, signing_key
 from core.trading.bars.instants import to_micros
 from core.trading.models import Backtest, BarSet, Strategy
+from core.trading.requests.standing import of_status
 from core.trading.requests.strategies import current_version
 from core.trading.strategy.parameters import resolve_params
 from core.trading.strategy.reading import read_strategy
@@ -156,9 +157,10 @@ def list_backtests(
     limit: int,
     cursor: str | None = None,
     strategy_id: UUID | None = None,
+    status: str | None = None,
 ) -> Page[Backtest]:
-    """Answer a page of the backtests, newest first, of one strategy if asked."""
-    statement = select(Backtest)
+    """Answer a page of the backtests, newest first, of one strategy and status if asked."""
+    statement = of_status(select(Backtest), status, made=Backtest.result_id)
     if strategy_id is not None:
         statement = statement.where(Backtest.strategy_id == strategy_id)
     return read_page(

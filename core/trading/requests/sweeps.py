@@ -24,6 +24,7 @@ from core.trading.requests.backtests import (
     usable_bars,
 )
 from core.trading.requests.parts import cells_in_part
+from core.trading.requests.standing import of_status
 from core.trading.requests.strategies import current_version
 from core.trading.research.grid import read_grid
 from core.trading.strategy.reading import read_strategy
@@ -163,9 +164,10 @@ def list_sweeps(
     limit: int,
     cursor: str | None = None,
     strategy_id: UUID | None = None,
+    status: str | None = None,
 ) -> Page[Sweep]:
-    """Answer a page of the sweeps, newest first, of one strategy if asked."""
-    statement = select(Sweep)
+    """Answer a page of the sweeps, newest first, of one strategy and status if asked."""
+    statement = of_status(select(Sweep), status, made=Sweep.best)
     if strategy_id is not None:
         statement = statement.where(Sweep.strategy_id == strategy_id)
     by = (Sweep.created_at, Sweep.id)
