@@ -173,17 +173,19 @@ def resume(queue: str | None, slug: str | None) -> None:
 
 @jobs.command("paused")
 def show_paused() -> None:
-    """List the queues and the firms that are paused."""
-    from core.jobs.pauses import paused_queues, paused_tenants
+    """List the queues and firms that are paused, and suspended firms whose jobs wait."""
+    from core.jobs.pauses import held_tenants, paused_queues, paused_tenants
     from core.tenancy.session import open_platform_session
 
     with open_platform_session() as session:
         queues, firms = paused_queues(session), paused_tenants(session)
-    for what, names in (("queue", queues), ("tenant", firms)):
+        held = held_tenants(session)
+    for what, names in (("queue", queues), ("tenant", firms), ("held", held)):
         for name in names:
             click.echo(f"{what:<8}{name}")
     told = " and ".join((counted(len(queues), "queue"), counted(len(firms), "firm")))
-    click.echo(f"{told} paused", err=True)
+    also = f"; {counted(len(held), 'suspended firm')} with jobs that wait" if held else ""
+    click.echo(f"{told} paused{also}", err=True)
 
 
 def _set_paused(queue: str | None, slug: str | None, *, paused: bool) -> None:

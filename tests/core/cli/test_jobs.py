@@ -7,6 +7,7 @@ from click.testing import CliRunner, Result
 
 from core.cli import main
 from core.errors import NeozorkError
+from core.identity.operations import set_tenant
 from core.jobs import claims
 from core.jobs.control import get_job
 from core.jobs.events import events_since, position_of
@@ -108,6 +109,19 @@ def test_a_queue_and_a_firm_are_paused_and_resumed() -> None:
     assert paused.stderr == "1 queue and 1 firm paused\n"
     assert run("resume", "--queue", "bulk").exit_code == 0
     assert run("resume", "--tenant", slug).stdout == f"{slug} resumed\n"
+    assert run("paused").stdout == ""
+
+
+def test_a_suspended_firm_is_told_of_while_jobs_of_it_wait() -> None:
+    tenant, idle = a_tenant(), a_tenant()
+    for firm in (tenant, idle):
+        set_tenant(slug_of(firm), status="suspended")
+    assert run("paused").stdout == ""
+    job = a_job(tenant)
+    told = run("paused")
+    assert told.stdout == f"held    {slug_of(tenant)}\n"
+    assert told.stderr == "0 queues and 0 firms paused; 1 suspended firm with jobs that wait\n"
+    assert run("cancel", str(job)).exit_code == 0
     assert run("paused").stdout == ""
 
 
