@@ -297,8 +297,10 @@ def test_a_job_for_a_deleted_strategy_fails_and_says_what_to_do(
 ) -> None:
     strategy = a_strategy(client)
     asked = ask(client, {"strategy_id": strategy, "data_id": data}).json
+    client.post(f"/api/v1/jobs/{asked['job_id']}/cancel")
     client.delete(STRATEGIES + strategy)
     assert ask(client, {"strategy_id": strategy, "data_id": data}).status_code == 404
+    assert client.post(f"/api/v1/jobs/{asked['job_id']}/retry").json["status"] == "queued"
     do_jobs(tenant)
     job = client.get(f"/api/v1/jobs/{asked['job_id']}").json
     assert (job["status"], job["error"]["code"]) == ("failed", "strategy_deleted")
@@ -337,46 +339,6 @@ def test_fewer_bars_than_the_warm_up_fail_with_insufficient_history(
     assert (done["status"], done["result"]) == ("failed", None)
     codes = {fault["code"] for fault in done["error"].get("errors", [])} | {done["error"]["code"]}
     assert "insufficient_history" in codes
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"from": "2020-04-30"},
-        {"to": "2019-12-31"},
-        {"from": "2020-04-30T00:00:00Z"},
-        {"from": "2020-02-01T00:00:00Z", "to": "2020-02-01T00:00:00Z"},
-        {"from": "9999-12-31"},
-        {"to": "0001-01-01T00:00:00+14:00"},
-    ],
-)
-def test_a_range_beside_all_bars_is_refused_with_where_they_are(
-    client: FlaskClient, data: str, strategy: str, asked: dict[str, str]
-) -> None:
-    answer = ask(client, {"strategy_id": strategy, "data_id": data, **asked})
-    (fault,) = answer.json["errors"]
-    assert (answer.status_code, fault["path"], fault["code"]) == (422, "/from", "bad_range")
-    assert fault["hint"] == "the bars go from 2020-01-01 to 2020-04-29"
-
-
-@pytest.mark.parametrize("asked", [{"from": "2020-04-29"}, {"to": "9999-12-31"}])
-def test_a_range_that_reaches_the_last_bar_is_taken(
-    client: FlaskClient, tenant: UUID, data: str, strategy: str, asked: dict[str, str]
-) -> None:
-    made = a_backtest(client, tenant, data_id=data, strategy_id=strategy, **asked)
-    assert client.get(BACKTESTS + made).json["status"] == "succeeded"
-
-
-def test_a_range_within_a_gap_is_taken_and_fails_with_the_same_words(
-    client: FlaskClient, tenant: UUID, strategy: str
-) -> None:
-    lines = some_bars().splitlines()
-    gappy = some_data(client, tenant, b"\n".join(lines[:60] + lines[80:]))
-    span = {"from": "2020-03-05", "to": "2020-03-10"}
-    failed = a_backtest(client, tenant, data_id=gappy, strategy_id=strategy, **span)
-    done = client.get(BACKTESTS + failed).json
-    assert (done["status"], done["error"]["errors"][0]["code"]) == ("failed", "bad_range")
-    assert done["error"]["errors"][0]["hint"] == "the bars go from 2020-01-01 to 2020-04-29"
 
 
 def test_a_part_that_is_lost_is_404_and_shows_no_key_of_ours(
