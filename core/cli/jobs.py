@@ -1,20 +1,22 @@
 """`neozork jobs …`: an operator's view of everybody's jobs, and the levers."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import click
 
-from core.errors import ConflictError, NotFoundError
-from core.jobs.kinds import KINDS, QUEUES
+from core.errors import ConflictError, InvalidInputError, NotFoundError
+from core.jobs.kinds import KINDS, QUEUES, WHOLE_KINDS
 from core.wording import counted
 
 _PAGE = 50
 _DEAD = "Take --all, or say which: job ids, --tenant, --kind, --error-code, --from, --to."
 _EITHER = "Give job ids, or say what the jobs share; not both."
+_ALL = "Beside --all, nothing can be chosen."
 _QUEUE = click.Choice(QUEUES)
 
 
@@ -34,15 +36,17 @@ class _Moment(click.ParamType[datetime]):
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _kind(names: Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    kind = click.Choice(tuple(names))
+    return click.option("--kind", type=kind, metavar="KIND", help="E.g. trading.backtest.")
+
+
 def _choosing(command: Callable[..., None]) -> Callable[..., None]:
     moment = _Moment()
     for option in (
         click.option("--to", "created_to", type=moment, help="Asked for before."),
         click.option("--from", "created_from", type=moment, help="Asked for since; in UTC."),
         click.option("--error-code", help="The code of their error."),
-        click.option(
-            "--kind", type=click.Choice(tuple(KINDS)), metavar="KIND", help="E.g. trading.backtest."
-        ),
         click.option("--tenant", "slug", help="A firm's slug or id."),
     ):
         command = option(command)
@@ -56,13 +60,21 @@ def jobs() -> None:
 
 @jobs.command("list")
 @_choosing
+@_kind(KINDS)
 @click.option("--status", help="queued, running, failed, …")
 @click.option("--queue", type=_QUEUE)
 @click.option("--parent", "parent_id", type=click.UUID, help="Its parts, listed only so.")
 @click.option("--limit", type=click.IntRange(1, 100), default=_PAGE, show_default=True)
+@click.option("--cursor", help="Read on, from where a page before ended.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON document a line.")
 def show_list(
-    *, as_json: bool, status: str | None, parent_id: UUID | None, limit: int, **given: Any
+    *,
+    as_json: bool,
+    status: str | None,
+    parent_id: UUID | None,
+    limit: int,
+    cursor: str | None,
+    **given: Any,
 ) -> None:
     """List jobs, newest first."""
     from core.jobs.control import get_job, list_jobs
@@ -72,15 +84,17 @@ def show_list(
     if status is not None and status not in STATUSES:
         raise click.BadParameter(f"take one of {', '.join(STATUSES)}.", param_hint="--status")
     chosen = _chosen(status=status, parent_id=parent_id, **given)
-    with open_platform_session() as session:
+    with _asked_wrongly(), open_platform_session() as session:
         if parent_id is not None:
             get_job(session, parent_id)
-        page = list_jobs(session, chosen=chosen, limit=limit)
+        page = list_jobs(session, chosen=chosen, limit=limit, cursor=cursor)
         documents = _documents(session, page.items)
     for document in documents:
         click.echo(json.dumps(document) if as_json else _line(document))
     if not as_json:
         click.echo(f"{len(documents)} of {page.total_count:,}", err=True)
+    if page.next_cursor is not None:
+        click.echo(f"next: --cursor {page.next_cursor}", err=True)
 
 
 @jobs.command("show")
@@ -114,7 +128,8 @@ def cancel(job_ids: tuple[UUID, ...]) -> None:
 @jobs.command("retry")
 @click.argument("job_ids", type=click.UUID, nargs=-1)
 @_choosing
-@click.option("--all", "everything", is_flag=True, help="Every failed job.")
+@_kind(WHOLE_KINDS)
+@click.option("--all", "everything", is_flag=True, help="Every failed job, of every firm.")
 def retry(job_ids: tuple[UUID, ...], *, everything: bool, **given: Any) -> None:
     """Queue failed jobs again, with their failures forgotten.
 
@@ -128,7 +143,8 @@ def retry(job_ids: tuple[UUID, ...], *, everything: bool, **given: Any) -> None:
 @jobs.command("discard")
 @click.argument("job_ids", type=click.UUID, nargs=-1)
 @_choosing
-@click.option("--all", "everything", is_flag=True, help="Every failed job.")
+@_kind(WHOLE_KINDS)
+@click.option("--all", "everything", is_flag=True, help="Every failed job, of every firm.")
 def discard(job_ids: tuple[UUID, ...], *, everything: bool, **given: Any) -> None:
     """Let failed jobs go; each keeps its error until it is deleted.
 
@@ -157,17 +173,19 @@ def resume(queue: str | None, slug: str | None) -> None:
 
 @jobs.command("paused")
 def show_paused() -> None:
-    """List the queues and the firms that are paused."""
-    from core.jobs.pauses import paused_queues, paused_tenants
+    """List the queues and firms that are paused, and suspended firms whose jobs wait."""
+    from core.jobs.pauses import held_tenants, paused_queues, paused_tenants
     from core.tenancy.session import open_platform_session
 
     with open_platform_session() as session:
         queues, firms = paused_queues(session), paused_tenants(session)
-    for what, names in (("queue", queues), ("tenant", firms)):
+        held = held_tenants(session)
+    for what, names in (("queue", queues), ("tenant", firms), ("held", held)):
         for name in names:
             click.echo(f"{what:<8}{name}")
     told = " and ".join((counted(len(queues), "queue"), counted(len(firms), "firm")))
-    click.echo(f"{told} paused", err=True)
+    also = f"; {counted(len(held), 'suspended firm')} with jobs that wait" if held else ""
+    click.echo(f"{told} paused{also}", err=True)
 
 
 def _set_paused(queue: str | None, slug: str | None, *, paused: bool) -> None:
@@ -193,11 +211,13 @@ def _move(
     everything: bool,
     **given: Any,
 ) -> None:
-    by_filter = everything or any(value is not None for value in given.values())
-    if not (job_ids or by_filter):
+    by_filter = any(value is not None for value in given.values())
+    if not (job_ids or everything or by_filter):
         raise click.UsageError(_DEAD)
-    if job_ids and by_filter:
+    if job_ids and (everything or by_filter):
         raise click.UsageError(_EITHER)
+    if everything and by_filter:
+        raise click.UsageError(_ALL)
     if job_ids:
         _one_by_one(move_one, what, job_ids)
     else:
@@ -239,7 +259,17 @@ def _all_of(move: Callable[..., list[UUID]], what: str, chosen: Any) -> None:
 def _chosen(*, slug: str | None, **given: Any) -> Any:
     from core.jobs.control import JobFilter
 
-    return JobFilter(tenant_id=None if slug is None else _tenant_id(slug), **given)
+    tenant_id = None if slug is None else _tenant_id(slug)
+    with _asked_wrongly():
+        return JobFilter(tenant_id=tenant_id, **given)
+
+
+@contextmanager
+def _asked_wrongly() -> Iterator[None]:
+    try:
+        yield
+    except InvalidInputError as error:
+        raise click.UsageError(error.detail) from None
 
 
 def _tenant_id(slug: str) -> UUID:

@@ -9,8 +9,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select, update
 
 from core.clock import iso
-from core.errors import ConflictError, NotFoundError
+from core.errors import ConflictError, Fault, InvalidInputError, NotFoundError
 from core.jobs.claims import Claim, announce_status
+from core.jobs.kinds import PART_KINDS
 from core.jobs.models import UNFINISHED, Job, standing
 from core.jobs.parents import CANCELLED, cancel_parts
 from core.tenancy.pages import Page, read_page
@@ -31,7 +32,7 @@ class JobFilter:
 
     `error_code`: the code of the problem that a job ended or was last tried with. `created_from`
     counts, `created_to` and `ended_before` do not. `tenant_id`: for operators, who see all. Parts
-    are found by their parent alone.
+    are found by their parent alone. InvalidInputError says why no job at all can match.
     """
 
     ids: Collection[UUID] | None = None
@@ -44,6 +45,21 @@ class JobFilter:
     ended_before: datetime | None = None
     parent_id: UUID | None = None
     tenant_id: UUID | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no job can match: whoever asks for it means something else."""
+        faults = []
+        if self.created_from and self.created_to and self.created_from >= self.created_to:
+            text = "The range of times ends before it begins, or as it does."
+            hint = "Send a created_to that is later than created_from."
+            faults.append(Fault("/created_to", "bad_range", text, hint))
+        if self.kind in PART_KINDS and self.parent_id is None:
+            text = "Parts are found by their parent alone."
+            hint = "Send the parent_id too, or the kind of the parent."
+            faults.append(Fault("/kind", "parent_needed", text, hint))
+        if faults:
+            told = " ".join(fault.message for fault in faults)
+            raise InvalidInputError(f"No job can match. {told}", errors=faults)
 
     def conditions(self, session: TenantSession | PlatformSession) -> list[ColumnElement[bool]]:
         """Answer the conditions, among them whose jobs a session may see at all."""

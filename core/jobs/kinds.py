@@ -123,11 +123,12 @@ RUN_SWEEP_PART = Kind(
     memory_limit_mb=2_048,
 )
 
-KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        *(PROVISION_TENANT, END_TRIAL, MIGRATE_TENANTS, RECONCILE_TURNS, RETIRE_JOBS),
-        *(IMPORT_BARS, RUN_BACKTEST, RUN_SWEEP, RUN_SWEEP_PART),
-    )
-}
+_OF_PLATFORM = (PROVISION_TENANT, END_TRIAL, MIGRATE_TENANTS, RECONCILE_TURNS, RETIRE_JOBS)
+_OF_TENANTS = (IMPORT_BARS, RUN_BACKTEST, RUN_SWEEP)
+_PARTS = (RUN_SWEEP_PART,)
+KINDS = {kind.name: kind for kind in (*_OF_PLATFORM, *_OF_TENANTS, *_PARTS)}
+# What a firm can ask for; of its parts, which stand below that alone; and all that are no parts.
+TENANT_KINDS = tuple(kind.name for kind in _OF_TENANTS)
+PART_KINDS = tuple(kind.name for kind in _PARTS)
+WHOLE_KINDS = tuple(name for name in KINDS if name not in PART_KINDS)
 QUEUES: tuple[Queue, ...] = ("interactive", "bulk", "money", "housekeeping")

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Double, bindparam, case, cast, func, select, update
+from sqlalchemy import Numeric, bindparam, case, cast, func, select, update
 from sqlalchemy.orm import aliased
 
 from core.jobs.events import announce, job_event
@@ -22,6 +22,8 @@ from core.tenancy.session import PlatformSession, TenantSession, open_platform_s
 _BATCH = 500
 CANCELLED: dict[str, Any] = {
     "status": "cancelled",
+    # Of a try before: it is not what ended the job.
+    "error": None,
     "lease_until": None,
     "deadline_at": None,
     "finished_at": func.clock_timestamp(),
@@ -85,7 +87,7 @@ def announce_parent(tenant_id: UUID, parent_id: UUID) -> None:
             row.kind,
             row.status,
             attempt=row.attempt,
-            progress=round(row.progress, 4),
+            progress=row.progress,
             message=row.message,
             error=row.error if row.status == "failed" else None,
         )
@@ -98,7 +100,7 @@ _PART_SUCCEEDED = (
     .where(Job.id == bindparam("parent"))
     .values(
         remaining=Job.remaining - 1,
-        progress=1 - (Job.remaining - 1) / cast(Job.parts, Double),
+        progress=func.round(1 - (Job.remaining - 1) / cast(Job.parts, Numeric), 4),
         status=case((_WAITS & (Job.remaining == 1), "queued"), else_=Job.status),
         not_before=case((_WAITS, func.clock_timestamp()), else_=Job.not_before),
     )

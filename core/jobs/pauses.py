@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from core.errors import InvalidInputError, NotFoundError
 from core.jobs.kinds import QUEUES
-from core.jobs.models import PausedQueue, Turn
+from core.jobs.models import Job, PausedQueue, Turn
 from core.jobs.submit import wake_after_commit
 from core.tenancy.models import Tenant
 from core.tenancy.session import PlatformSession
@@ -33,8 +33,20 @@ def paused_queues(session: PlatformSession) -> list[str]:
 
 def paused_tenants(session: PlatformSession) -> list[str]:
     """Answer the slugs of the tenants that are paused, by name."""
-    paused = select(Turn.tenant_id).where(Turn.paused)
-    slugs = select(Tenant.subdomain).where(Tenant.id.in_(paused)).order_by(Tenant.subdomain)
+    return _slugs(session, Turn.paused.is_(True))
+
+
+def held_tenants(session: PlatformSession) -> list[str]:
+    """Answer the slugs of the tenants whose status holds back jobs that wait, by name."""
+    waits = select(Job.id).where(
+        Job.tenant_id == Turn.tenant_id, Job.queue == Turn.queue, Job.status == "queued"
+    )
+    return _slugs(session, Turn.held.is_(True) & waits.exists())
+
+
+def _slugs(session: PlatformSession, condition: ColumnElement[bool]) -> list[str]:
+    chosen = select(Turn.tenant_id).where(condition)
+    slugs = select(Tenant.subdomain).where(Tenant.id.in_(chosen)).order_by(Tenant.subdomain)
     return list(session.scalars(slugs))
 
 

@@ -58,13 +58,11 @@ class RunningJob:
         """Tell how far the job is, 0…1, and what it does; also a checkpoint."""
         self.checkpoint()
         new = message != self.message
-        self.fraction, self.message = fraction, message
+        self.fraction, self.message = round(fraction, 4), message
         now = time.monotonic()
         if new or now - self._announced_at >= _ANNOUNCE_EVERY_S:
             self._announced_at = now
-            claims.announce_status(
-                self.claim, "running", progress=round(fraction, 4), message=message
-            )
+            claims.announce_status(self.claim, "running", progress=self.fraction, message=message)
 
     @contextmanager
     def finishing(self) -> Iterator[TenantSession | PlatformSession]:

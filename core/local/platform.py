@@ -99,9 +99,12 @@ def open_platform(
     `honour_environment`: take DATABASE_URL, REDIS_URL and secrets from the environment and
     `.env`; otherwise nothing of this machine is looked at. `fresh`: whatever an earlier run
     left in the folder is deleted. Raises ConfigurationError where another platform runs on the
-    same folder.
+    same folder, and for a taken port, without making the folder.
     """
     account = Account.current()
+    environment = _environment(port, honour_environment=honour_environment)
+    if not data.exists():
+        _refuse_taken_port(environment)
     data.mkdir(parents=True, exist_ok=True)
     account.refuse_unreachable(data)
     with _only_one(data), _short_folder(account, data) as sockets:
@@ -109,8 +112,8 @@ def open_platform(
             _empty(data)
         servers: list[LocalPostgres | LocalValkey] = []
         try:
-            environment = _environment(data, port, honour_environment=honour_environment)
-            _refuse_taken_port(environment["HOST"], int(environment["PORT"]))
+            _refuse_taken_port(environment)
+            _add_own(environment, data)
             _start_servers(account, data, sockets, environment, servers)
             for folder in ("logs", "cache"):
                 (data / folder).mkdir(mode=0o700, exist_ok=True)
@@ -153,8 +156,8 @@ def _start_servers(
         environment["REDIS_URL"] = valkey.url()
 
 
-def _environment(data: Path, port: int, *, honour_environment: bool) -> dict[str, str]:
-    """Answer the processes' environment, with secrets of this folder where none are given."""
+def _environment(port: int, *, honour_environment: bool) -> dict[str, str]:
+    """Answer the processes' environment, as far as it is given."""
     if honour_environment:
         environment = _dotenv(ROOT / ".env") | os.environ
     else:
@@ -166,15 +169,20 @@ def _environment(data: Path, port: int, *, honour_environment: bool) -> dict[str
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     environment["PYTHONPATH"] = str(ROOT)
     environment.setdefault("HOST", "127.0.0.1")
+    return environment
+
+
+def _add_own(environment: dict[str, str], data: Path) -> None:
+    """Add what this folder keeps where nothing else is given: secrets, blobs, a cache."""
     for name in ("JWT_SECRET_KEY", "RESULT_SIGNING_KEY"):
         environment.setdefault(name, kept_secret(data / f"{name.lower()}.secret"))
     if "AWS_S3_BUCKET" not in environment:
         environment.setdefault("STORAGE_URL", f"file://{data}/blobs")
     environment.setdefault("WORKER_CACHE_DIR", str(data / "cache"))
-    return environment
 
 
-def _refuse_taken_port(host: str, port: int) -> None:
+def _refuse_taken_port(environment: dict[str, str]) -> None:
+    host, port = environment["HOST"], int(environment["PORT"])
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -8,6 +8,7 @@ from flask import Response, request
 from flask.views import MethodView
 from marshmallow import INCLUDE, Schema, fields
 
+from core.jobs.models import STATUSES
 from core.storage.installed import installed_store
 from core.tenancy.session import TenantSession, open_session
 from core.trading.backtest.drawing import PREVIEW_POINTS
@@ -16,7 +17,7 @@ from core.trading.requests.backtests import BacktestRequest
 from core.trading.requests.results import FEWEST_POINTS, ResultPart
 from web.api.blocking import off_loop
 from web.api.data import AcceptedSchema, accepted
-from web.api.fields import Number, PageArguments, PageOf, Strict, WholeNumber, page_document
+from web.api.fields import Choice, Number, PageArguments, PageOf, Strict, WholeNumber, page_document
 from web.api.reading import Blueprint
 from web.api.security import caller, requires, tenant_id
 from web.api.session import Answer, create_once, idempotent
@@ -89,6 +90,7 @@ class BacktestsArguments(PageArguments):
     """Which backtests."""
 
     strategy_id = fields.UUID(load_default=None)
+    status = Choice(STATUSES, load_default=None)
 
 
 class SeriesArguments(Strict):

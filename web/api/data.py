@@ -14,13 +14,14 @@ from marshmallow import Schema, fields
 from werkzeug.datastructures import FileStorage
 
 from core.errors import Fault, InvalidInputError, NeozorkError, UnavailableError
+from core.jobs.models import STATUSES
 from core.plans import TRIAL_TIER, plan_of
 from core.storage.installed import installed_store
 from core.tenancy.session import TenantSession, open_session
 from core.trading.requests import uploads
 from core.trading.requests.uploads import Upload
 from web.api.blocking import off_loop
-from web.api.fields import PageArguments, PageOf, Strict, page_document
+from web.api.fields import Choice, PageArguments, PageOf, Strict, page_document
 from web.api.reading import Blueprint
 from web.api.security import caller, requires, tenant_id
 from web.api.session import REPLAYED, Answer, create_once, idempotent
@@ -82,6 +83,12 @@ class BarSetSchema(ListedBarSet):
     certificate = fields.Dict(allow_none=True)
 
 
+class BarSetsArguments(PageArguments):
+    """Which bar sets."""
+
+    status = Choice(STATUSES, load_default=None)
+
+
 class BarSetPage(PageOf):
     """A page of bar sets."""
 
@@ -107,7 +114,7 @@ class BarSets(MethodView):
     """The list."""
 
     @requires("data:read")
-    @blueprint.arguments(PageArguments, location="query")
+    @blueprint.arguments(BarSetsArguments, location="query")
     @blueprint.response(200, BarSetPage)
     def get(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """List bar sets, newest first."""

@@ -10,6 +10,7 @@ from core.errors import Fault, InvalidInputError
 from core.jobs import control, dead_letters
 from core.jobs.control import JobFilter
 from core.jobs.dead_letters import MOST_AT_ONCE
+from core.jobs.kinds import PART_KINDS, TENANT_KINDS
 from core.jobs.models import STATUSES
 from core.jobs.tending import announce_moved
 from core.tenancy.session import open_session
@@ -44,7 +45,7 @@ class JobPage(PageOf):
 class ChosenSchema(Schema):
     """Which jobs: those that match everything that is given."""
 
-    kind = fields.String()
+    kind = Choice(TENANT_KINDS)
     error_code = fields.String(metadata={"description": "The `code` of the job's error."})
     created_from = Moment(metadata={"description": "Counts itself."})
     created_to = Moment(metadata={"description": "Does not count itself."})
@@ -53,6 +54,10 @@ class ChosenSchema(Schema):
 class JobsArguments(PageArguments, ChosenSchema):
     """Which jobs to list."""
 
+    kind = Choice(
+        (*TENANT_KINDS, *PART_KINDS),
+        metadata={"description": "That of parts only beside their `parent_id`."},
+    )
     status = Choice(STATUSES)
     parent_id = fields.UUID(metadata={"description": "List the parts of this job."})
 

@@ -1,12 +1,14 @@
 """What a run adds to a strategy: money, costs, range and the engine whose rules to follow."""
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import Enum
 from math import isfinite
 from typing import Any
 
 from core.errors import Fault, InvalidInputError
+from core.trading.bars.instants import to_micros
+from core.trading.bars.timeframes import MICROSECONDS_PER_DAY
 
 
 class Profile(Enum):
@@ -117,3 +119,27 @@ def _reversed(settings: Settings) -> bool:
     if isinstance(start, datetime) and isinstance(end, datetime):
         return start > end
     return start.isoformat()[:10] > end.isoformat()[:10]
+
+
+def stamp_limits(settings: Settings, label_offset: int) -> tuple[int | None, int | None]:
+    """Answer the stamp after which bars are traded, and the last that is; None: of all bars.
+
+    `label_offset`: as in `core.trading.bars.series.Bars`.
+    """
+    after, last = settings.start, settings.end
+    return (
+        None if after is None else _stamp(after, label_offset - 1 if label_offset else 0),
+        None if last is None else _stamp(last, label_offset or MICROSECONDS_PER_DAY),
+    )
+
+
+def _stamp(moment: date | datetime, into_the_day: int) -> int:
+    if isinstance(moment, datetime):
+        return to_micros(moment)
+    return to_micros(datetime(moment.year, moment.month, moment.day, tzinfo=UTC)) + into_the_day
+
+
+def barless(extent: str) -> InvalidInputError:
+    """Answer the error of a range that holds no bar; `extent`: from when to when there are some."""
+    fault = Fault("/from", "bad_range", "there is no bar in the range", extent)
+    return InvalidInputError("The range holds no bars.", errors=[fault])

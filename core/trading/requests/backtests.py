@@ -18,9 +18,18 @@ from core.jobs.submit import submit_job
 from core.settings import get_settings
 from core.tenancy.pages import Page, read_page
 from core.tenancy.session import TenantSession
-from core.trading.backtest.settings import Costs, Profile, Settings, settings_faults
+from core.trading.backtest.settings import (
+    Costs,
+    Profile,
+    Settings,
+    barless,
+    settings_faults,
+    stamp_limits,
+)
 from core.trading.backtest.signing import public_key_hex, signing_key
+from core.trading.bars.instants import to_micros
 from core.trading.models import Backtest, BarSet, Strategy
+from core.trading.requests.standing import of_status
 from core.trading.requests.strategies import current_version
 from core.trading.strategy.findings import pointer
 from core.trading.strategy.parameters import resolve_params
@@ -30,6 +39,7 @@ from core.trading.strategy.universe import symbol_fault
 from core.wording import counted, in_full
 
 MOST_CASH = 1e15
+_DATE_LENGTH = len("2000-01-01")
 
 
 class StrategyDeletedError(InvalidInputError):
@@ -71,6 +81,7 @@ def request_backtest(
     faults: list[Fault] = []
     with gathering(faults):
         settings = settings_of(request, lot=bar_set.lot)
+        refuse_barless(settings, bar_set)
     with gathering(faults):
         resolve_params(strategy, request.params)
     with gathering(faults):
@@ -173,9 +184,10 @@ def list_backtests(
     limit: int,
     cursor: str | None = None,
     strategy_id: UUID | None = None,
+    status: str | None = None,
 ) -> Page[Backtest]:
-    """Answer a page of the backtests, newest first, of one strategy if asked."""
-    statement = select(Backtest)
+    """Answer a page of the backtests, newest first, of one strategy and status if asked."""
+    statement = of_status(select(Backtest), status, made=Backtest.result_id)
     if strategy_id is not None:
         statement = statement.where(Backtest.strategy_id == strategy_id)
     return read_page(
@@ -225,6 +237,21 @@ def refuse_unfit(strategy: StrategyRules, bar_set: BarSet) -> None:
         raise InvalidInputError("The strategy does not fit the data.", errors=faults)
 
 
+def refuse_barless(settings: Settings, bar_set: BarSet) -> None:
+    """Raise InvalidInputError for a range before or after all bars; the run looks for gaps."""
+    if bar_set.certificate is None or bar_set.first_at is None or bar_set.last_at is None:
+        return
+    shown = bar_set.certificate["first"]
+    first, last = to_micros(bar_set.first_at), to_micros(bar_set.last_at)
+    dated = len(shown) == _DATE_LENGTH
+    label_offset = first - to_micros(datetime.fromisoformat(f"{shown}T00Z")) if dated else 0
+    after, until = stamp_limits(settings, label_offset)
+    begin = first if after is None else max(first, after + 1)
+    end = last if until is None else min(last, until)
+    if begin > end:
+        raise barless(f"the bars go from {shown} to {bar_set.certificate['last']}")
+
+
 def usable_bars(session: TenantSession, data_id: UUID) -> BarSet:
     """Answer a bar set that can be run over.
 
@@ -259,7 +286,7 @@ def _moment(path: str, text: str | None, faults: list[Fault]) -> date | datetime
     if text is None:
         return None
     try:
-        if len(text) == len("2000-01-01"):
+        if len(text) == _DATE_LENGTH:
             return date.fromisoformat(text)
         return datetime.fromisoformat(text)
     except ValueError:

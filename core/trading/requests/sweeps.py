@@ -18,11 +18,13 @@ from core.trading.models import Sweep, SweepCell
 from core.trading.requests.backtests import (
     BacktestRequest,
     gathering,
+    refuse_barless,
     refuse_unfit,
     settings_of,
     usable_bars,
 )
 from core.trading.requests.parts import cells_in_part
+from core.trading.requests.standing import of_status
 from core.trading.requests.strategies import current_version
 from core.trading.research.grid import read_grid
 from core.trading.strategy.reading import read_strategy
@@ -60,6 +62,7 @@ def request_sweep(
     strategy = read_strategy(version.document)
     with gathering(faults):
         settings = settings_of(run, lot=bar_set.lot)
+        refuse_barless(settings, bar_set)
     if request.best_by not in RANKED_BY:
         text = f"A sweep is not ranked by {request.best_by[:40]!r}."
         faults.append(Fault("/best_by", "one_of", text, f"Take one of {', '.join(RANKED_BY)}."))
@@ -151,9 +154,10 @@ def list_sweeps(
     limit: int,
     cursor: str | None = None,
     strategy_id: UUID | None = None,
+    status: str | None = None,
 ) -> Page[Sweep]:
-    """Answer a page of the sweeps, newest first, of one strategy if asked."""
-    statement = select(Sweep)
+    """Answer a page of the sweeps, newest first, of one strategy and status if asked."""
+    statement = of_status(select(Sweep), status, made=Sweep.best)
     if strategy_id is not None:
         statement = statement.where(Sweep.strategy_id == strategy_id)
     by = (Sweep.created_at, Sweep.id)

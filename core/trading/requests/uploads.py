@@ -19,6 +19,7 @@ from core.tenancy.pages import Page, read_page
 from core.tenancy.session import TenantSession
 from core.trading.bars.timeframes import LABELS
 from core.trading.models import BarSet
+from core.trading.requests.standing import of_status
 from core.usage.quotas import current_plan
 
 LONGEST_SYMBOL = 32
@@ -116,11 +117,17 @@ def get_bar_set(session: TenantSession, bar_set_id: UUID) -> dict[str, Any]:
     }
 
 
-def list_bar_sets(session: TenantSession, *, limit: int, cursor: str | None = None) -> Page[BarSet]:
-    """Answer a page of the bar sets, newest first."""
+def list_bar_sets(
+    session: TenantSession,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    status: str | None = None,
+) -> Page[BarSet]:
+    """Answer a page of the bar sets, newest first, of one status if asked."""
     return read_page(
         session,
-        select(BarSet),
+        of_status(select(BarSet), status, made=BarSet.data_key),
         by=(BarSet.created_at, BarSet.id),
         limit=limit,
         cursor=cursor,

@@ -7,6 +7,7 @@ from click.testing import CliRunner, Result
 
 from core.cli import main
 from core.errors import NeozorkError
+from core.identity.operations import set_tenant
 from core.jobs import claims
 from core.jobs.control import get_job
 from core.jobs.events import events_since, position_of
@@ -67,6 +68,21 @@ def test_jobs_of_all_firms_are_listed_and_one_is_shown_whole() -> None:
     assert (whole["args"], whole["failures"], whole["queue"]) == ({"bars": 3}, 0, "interactive")
 
 
+def test_a_list_is_read_on_by_the_cursor_that_it_names() -> None:
+    tenant = a_tenant()
+    jobs = [str(a_job(tenant)) for _ in range(3)]
+    seen, cursor = list[str](), list[str]()
+    for more in ([], ["--json"]):
+        page = run("list", "--limit", "1", *more, *cursor)
+        seen += [json.loads(page.stdout)["id"] if more else page.stdout.split()[0]]
+        (told,) = [line for line in page.stderr.splitlines() if line.startswith("next: ")]
+        cursor = told.removeprefix("next: ").split()
+        assert cursor[0] == "--cursor"
+    last = run("list", "--limit", "1", *cursor)
+    assert "next" not in last.stderr
+    assert [*seen, last.stdout.split()[0]] == jobs[::-1]
+
+
 def test_failed_jobs_are_tried_again_or_let_go_by_id_or_by_what_they_share() -> None:
     tenant = a_tenant()
     first, second, third = a_failed_job(tenant), a_failed_job(tenant), a_failed_job(tenant, "other")
@@ -96,6 +112,19 @@ def test_a_queue_and_a_firm_are_paused_and_resumed() -> None:
     assert run("paused").stdout == ""
 
 
+def test_a_suspended_firm_is_told_of_while_jobs_of_it_wait() -> None:
+    tenant, idle = a_tenant(), a_tenant()
+    for firm in (tenant, idle):
+        set_tenant(slug_of(firm), status="suspended")
+    assert run("paused").stdout == ""
+    job = a_job(tenant)
+    told = run("paused")
+    assert told.stdout == f"held    {slug_of(tenant)}\n"
+    assert told.stderr == "0 queues and 0 firms paused; 1 suspended firm with jobs that wait\n"
+    assert run("cancel", str(job)).exit_code == 0
+    assert run("paused").stdout == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -103,12 +132,20 @@ def test_a_queue_and_a_firm_are_paused_and_resumed() -> None:
         (["pause"], "either --queue or --tenant"),
         (["pause", "--queue", "bulk", "--tenant", "x"], "either --queue or --tenant"),
         (["retry", str(NOBODYS), "--all"], "not both"),
+        (["retry", "--all", "--kind", "trading.backtest"], "Beside --all"),
+        (["discard", "--all", "--tenant", "acme"], "Beside --all"),
         (["pause", "--queue", "nonsense"], "'housekeeping'"),
         (["list", "--status", "nonsense"], "superseded"),
         (["list", "--queue", "nonsense"], "'money'"),
         (["list", "--kind", "nonsense"], "'trading.backtest'"),
         (["retry", "--kind", "nonsense"], "'trading.backtest'"),
         (["discard", "--kind", "nonsense"], "'trading.backtest'"),
+        (["retry", "--kind", "trading.sweep_part"], "'trading.sweep'"),
+        (["discard", "--kind", "trading.sweep_part"], "'trading.sweep'"),
+        (["list", "--kind", "trading.sweep_part"], "their parent alone"),
+        (["list", "--from", "2026-01-02", "--to", "2026-01-01"], "ends before it begins"),
+        (["retry", "--from", "2026-01-02", "--to", "2026-01-02"], "ends before it begins"),
+        (["list", "--cursor", "nonsense"], "cursor cannot be read"),
         (["list", "--from", "yesterday"], "2026-01-31T09:30:00Z"),
         (["list", "--to", "2026-02-30"], "2026-01-31T09:30:00Z"),
     ],
@@ -182,8 +219,10 @@ def test_the_parts_of_a_job_are_listed_and_counted() -> None:
             session, kind=RUN_SWEEP, args={}, part=RUN_SWEEP_PART, parts=[{}, {}, {}]
         )
     assert "1 of 1" in run("list").stderr
-    listed = run("list", "--parent", str(parent), "--json")
+    of_it = ("list", "--parent", str(parent), "--json")
+    listed = run(*of_it)
     parts = [UUID(json.loads(line)["id"]) for line in listed.stdout.splitlines()]
+    assert listed.stdout == run(*of_it, "--kind", RUN_SWEEP_PART.name).stdout
     assert len(set(parts) - {parent}) == 3
     taken = claims.claim(tenant, parts[0])
     assert taken is not None

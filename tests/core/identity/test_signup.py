@@ -15,6 +15,8 @@ from core.identity.models import TenantUser, User
 from core.identity.signup import SignedUp, create_tenant, provision_tenant, sign_up
 from core.identity.throttling import FAILURES_PER_ACCOUNT
 from core.ids import PLATFORM
+from core.jobs.control import cancel_job
+from core.jobs.dead_letters import retry_job
 from core.jobs.kinds import PROVISION_TENANT
 from core.jobs.models import Job, Turn
 from core.jobs.running import perform
@@ -89,6 +91,19 @@ def test_a_late_repetition_of_the_job_gives_no_second_trial() -> None:
         session.get_one(Job, answer.job_id).status = "queued"
     perform(provision_tenant, PLATFORM, answer.job_id)
     assert status_of(slug) == "active"
+
+
+def test_a_firm_whose_job_was_cancelled_is_finished_by_trying_it_again() -> None:
+    slug = a_slug()
+    answer = signed_up(slug, a_mail())
+    with open_platform_session() as session:
+        cancel_job(session, answer.job_id)
+    perform(provision_tenant, PLATFORM, answer.job_id)
+    assert status_of(slug) == "provisioning"
+    with open_platform_session() as session:
+        retry_job(session, answer.job_id)
+    perform(provision_tenant, PLATFORM, answer.job_id)
+    assert status_of(slug) == "trialing"
 
 
 def test_a_taken_subdomain_is_told_and_leaves_no_person() -> None:

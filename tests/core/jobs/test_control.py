@@ -82,6 +82,18 @@ def test_a_cancelled_jobs_worker_writes_nothing_more() -> None:
         claims.give_back(taken)
 
 
+def test_what_is_cancelled_shows_no_error_of_a_try_before() -> None:
+    tenant = a_tenant()
+    job = a_job(tenant)
+    claims.fail(claimed(tenant, job), PROBLEM, again=True)
+    seen = position_of(tenant)
+    gone = cancelled(tenant, job)
+    assert (gone.status, gone.error) == ("cancelled", None)
+    announce_job(gone)
+    (told,) = events_since(tenant, seen) or []
+    assert json.loads(told.data)["error"] is None
+
+
 def test_what_has_ended_cannot_be_cancelled() -> None:
     tenant = a_tenant()
     for job in (finished(tenant), failed(tenant)):

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -274,3 +275,15 @@ def test_a_parent_that_ends_keeps_its_progress_also_for_its_listeners() -> None:
     told = events_since(tenant, before)
     assert told is not None
     assert ['"progress":1.0' in event.data for event in told] == [True]
+
+
+def test_a_parents_progress_is_told_as_it_is_kept() -> None:
+    tenant = a_tenant()
+    parent = a_parent(tenant)
+    seen = position_of(tenant)
+    taken = claimed(tenant, parts_of(tenant, parent)[0])
+    with claims.finishing(taken):
+        pass
+    claims.announce_status(taken, "succeeded")
+    (told,) = events_since(tenant, seen) or []
+    assert json.loads(told.data)["progress"] == stands(tenant, parent).progress == 0.3333

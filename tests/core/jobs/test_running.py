@@ -63,6 +63,22 @@ def test_a_job_that_succeeded_says_nothing_more_to_those_who_look_or_listen() ->
     assert told == {name: row[name] for name in told}
 
 
+def test_progress_is_told_as_it_is_kept() -> None:
+    tenant = a_tenant()
+    job = asked(tenant)
+    before = position_of(tenant)
+
+    def go_a_third(job: RunningJob) -> None:
+        job.progress(1 / 3, "a third")
+        claims.renew(job.claim, job.fraction, job.message)
+        told = [json.loads(event.data) for event in events_since(tenant, before) or ()][-1]
+        assert told["progress"] == 0.3333
+        assert job_document(row_of(tenant, job.claim.id))["progress"] == 0.3333
+
+    perform(go_a_third, tenant, job)
+    assert row_of(tenant, job).status == "succeeded"
+
+
 def test_effects_and_end_are_one_transaction() -> None:
     def fail_late(job: RunningJob) -> None:
         with job.finishing() as session:

@@ -221,18 +221,21 @@ def started_sockets(command_lines: Iterable[str]) -> Iterator[Path]:
                 yield Path(argument.partition("=")[2])
 
 
-def test_a_taken_port_is_refused_by_its_number(data: Path) -> None:
+def test_a_taken_port_is_refused_by_its_number_before_anything_is_made(data: Path) -> None:
+    fresh = data / "never made"
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        asked = [sys.executable, "manage.py", "up", "--port", port, "--data", str(data)]
+        asked = [sys.executable, "manage.py", "up", "--port", port, "--data", str(fresh)]
         refused = subprocess.run(
             asked, check=False, capture_output=True, text=True, timeout=PATIENCE_S
         )
     assert refused.returncode == 1
-    assert port in refused.stderr
+    assert f"127.0.0.1:{port}" in refused.stderr
+    assert "--port 8001" in refused.stderr
     assert refused.stdout == ""
+    assert not fresh.exists()
 
 
 def test_other_commands_reach_it_by_the_settings_that_it_wrote(data: Path) -> None:

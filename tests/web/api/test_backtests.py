@@ -3,7 +3,6 @@ import io
 import json
 import subprocess
 import sys
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -301,8 +300,10 @@ def test_a_job_for_a_deleted_strategy_fails_and_says_what_to_do(
 ) -> None:
     strategy = a_strategy(client)
     asked = ask(client, {"strategy_id": strategy, "data_id": data}).json
+    client.post(f"/api/v1/jobs/{asked['job_id']}/cancel")
     client.delete(STRATEGIES + strategy)
     assert ask(client, {"strategy_id": strategy, "data_id": data}).status_code == 404
+    assert client.post(f"/api/v1/jobs/{asked['job_id']}/retry").json["status"] == "queued"
     do_jobs(tenant)
     job = client.get(f"/api/v1/jobs/{asked['job_id']}").json
     assert (job["status"], job["error"]["code"]) == ("failed", "strategy_deleted")
@@ -342,16 +343,6 @@ def test_fewer_bars_than_the_warm_up_fail_with_insufficient_history(
     assert (done["status"], done["result"]) == ("failed", None)
     codes = {fault["code"] for fault in done["error"].get("errors", [])} | {done["error"]["code"]}
     assert "insufficient_history" in codes
-
-
-def test_a_range_without_bars_fails_in_order(
-    client: FlaskClient, tenant: UUID, data: str, strategy: str
-) -> None:
-    start = (date(2020, 1, 1) + timedelta(days=4_000)).isoformat()
-    failed = a_backtest(client, tenant, data_id=data, strategy_id=strategy, **{"from": start})
-    done = client.get(BACKTESTS + failed).json
-    assert done["status"] == "failed"
-    assert done["error"]["code"] != "internal"
 
 
 def test_a_part_that_is_lost_is_404_and_shows_no_key_of_ours(

@@ -1,6 +1,6 @@
 import json
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from flask.testing import FlaskClient
@@ -84,7 +84,7 @@ def test_jobs_are_listed_by_status_and_kind(tenant: UUID, client: FlaskClient) -
         ("?status=queued", [queued]),
         ("?status=failed", [failed]),
         ("?kind=trading.import_bars", [queued, failed]),
-        ("?kind=no.such", []),
+        ("?kind=trading.sweep", []),
     ):
         listed: Any = client.get(JOBS + query).json
         assert [job["id"] for job in listed["items"]] == expected
@@ -146,16 +146,59 @@ def test_failed_jobs_are_found_by_their_error_and_moved_together(
 
 
 @pytest.mark.parametrize(
-    "body", [{"ids": ["x"]}, {"created_from": "2020-01-01T00:00:00"}, {"nonsense": 1}]
+    "body",
+    [
+        {"ids": ["x"]},
+        {"created_from": "2020-01-01T00:00:00"},
+        {"nonsense": 1},
+        {"kind": "trading.sweep_part"},
+    ],
 )
 def test_a_choice_that_is_none_moves_nothing(client: FlaskClient, body: dict[str, Any]) -> None:
     answer = client.post(f"{JOBS}discard", json=body)
     assert (answer.status_code, answer.content_type) == (422, "application/problem+json")
 
 
+@pytest.mark.parametrize(
+    ("asked", "path", "code", "hint"),
+    [
+        ({"kind": "nope"}, "/kind", "one_of", "trading.import_bars, trading.backtest"),
+        ({"kind": "tenancy.provision"}, "/kind", "one_of", "trading.sweep"),
+        (
+            {"created_from": "2020-01-02T00:00:00Z", "created_to": "2020-01-01T00:00:00Z"},
+            *("/created_to", "bad_range", "later than created_from"),
+        ),
+        (
+            {"created_from": "2020-01-01T02:00:00+02:00", "created_to": "2020-01-01T00:00:00Z"},
+            *("/created_to", "bad_range", "later than created_from"),
+        ),
+    ],
+)
+def test_a_choice_that_no_job_can_match_is_refused_wherever_it_is_made(
+    client: FlaskClient, asked: dict[str, str], path: str, code: str, hint: str
+) -> None:
+    for answer in (
+        client.get(JOBS, query_string=asked),
+        client.post(f"{JOBS}retry", json=asked),
+        client.post(f"{JOBS}discard", json=asked),
+    ):
+        (fault,) = answer.json["errors"]
+        assert (answer.status_code, fault["path"], fault["code"]) == (422, path, code)
+        assert hint in fault["hint"]
+
+
+def test_the_kind_of_parts_is_found_beside_their_parent_alone(client: FlaskClient) -> None:
+    asked = {"kind": "trading.sweep_part"}
+    answer = client.get(JOBS, query_string=asked)
+    (fault,) = answer.json["errors"]
+    assert (answer.status_code, fault["path"], fault["code"]) == (422, "/kind", "parent_needed")
+    asked["parent_id"] = str(uuid4())
+    assert client.get(JOBS, query_string=asked).json["items"] == []
+
+
 @pytest.mark.parametrize("verb", ["retry", "discard"])
 @pytest.mark.parametrize(
-    "sent", [{}, {"json": {}}, {"json": {"all": False}}, {"json": {"all": True, "kind": "x"}}]
+    "sent", [{}, {"json": {}}, {"json": {"all": False}}, {"json": {"all": True, "ids": []}}]
 )
 def test_failed_jobs_are_moved_together_only_by_choice(
     tenant: UUID, client: FlaskClient, verb: str, sent: dict[str, Any]

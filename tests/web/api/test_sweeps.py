@@ -76,6 +76,7 @@ def test_cells_are_paged_by_their_number(
         ({"params": {"fast_n": 3}}, {"one_of"}),
         ({"best_by": "luck"}, {"one_of"}),
         ({"cash": -1.0}, {"out_of_range"}),
+        ({"from": "2099-01-01", "best_by": "luck"}, {"bad_range", "one_of"}),
         ({"grid": None}, None),
         ({"surprise": 1}, None),
     ],
