@@ -11,6 +11,7 @@ from flask.json.provider import DefaultJSONProvider
 from core.logging import bind, configure_logging, get_logger, unbind_all
 from core.settings import get_settings
 from core.telemetry import start_telemetry
+from web.api.hub import HUB
 from web.api.problems import ProblemApi, register_problems
 from web.api.spooling import ApiRequest
 
@@ -110,7 +111,13 @@ def _register_requests(app: Flask) -> None:
         given = request.headers.get("X-Request-ID", "")
         g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         g.started = time.perf_counter()
+        HUB.requests += 1
         bind(request_id=g.request_id)
+
+    @app.teardown_request
+    def end(_error: BaseException | None) -> None:
+        if "started" in g:
+            HUB.requests -= 1
 
     @app.after_request
     def finish(response: Response) -> Response:

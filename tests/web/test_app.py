@@ -1,9 +1,11 @@
 import re
 
 import pytest
+from flask import Flask, request_finished
 from flask.testing import FlaskClient
 
 from tests.builders import a_client, a_tenant, an_app
+from web.api.hub import HUB
 from web.app import API_PREFIX
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -40,6 +42,19 @@ def test_options_names_the_methods_and_grants_nothing(path: str) -> None:
     assert "GET" in answer.headers["Allow"]
     assert "OPTIONS" in answer.headers["Allow"]
     assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/api/v1/plans", "/api/v1/jobs/", "/nowhere"])
+def test_a_request_counts_while_it_is_answered(path: str) -> None:
+    seen = []
+    before = HUB.requests
+
+    def look(_app: Flask, **_more: object) -> None:
+        seen.append(HUB.requests)
+
+    with request_finished.connected_to(look):
+        a_client().get(path)
+    assert (seen, HUB.requests) == ([before + 1], before)
 
 
 def test_options_works_on_every_route() -> None:

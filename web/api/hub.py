@@ -26,9 +26,11 @@ _WAITING_AT_MOST = 500
 _AGAIN_AFTER_S = 0.5
 _FULL_AGAIN_AFTER_S = 10
 # A broadcast to many would keep all other requests waiting: after so many listeners these come
-# first. The pause is a real one, or gevent looks at no socket meanwhile.
+# first, until they are answered or the broadcast has waited long enough for all of them. The pause
+# is a real one, or gevent looks at no socket meanwhile.
 _AT_ONCE = 20
 _BREATH_S = 0.0005
+_BREATHS = 60
 # From all tenants alike: the next look comes soon.
 _AWAY = (
     UnavailableError,
@@ -103,10 +105,11 @@ class _Feed:
 
 
 class Hub:
-    """The listeners of this process, by tenant."""
+    """The listeners of this process, by tenant; `requests`: how many others are being answered."""
 
     def __init__(self) -> None:
         self.closing = False
+        self.requests = 0
         self._feeds: dict[str, _Feed] = {}
         self._streams_of: Counter[UUID] = Counter()
         self._lock = threading.Lock()
@@ -234,12 +237,16 @@ class Hub:
             while True:
                 heard.setdefault(whose, []).append(event)
                 whose, event = self._heard.get_nowait()
+        breaths = _BREATHS
         for tenant, events in heard.items():
             feed = self._feeds.get(tenant)
             for nth, listener in enumerate(tuple(feed.listeners) if feed else ()):
                 listener.put(events)
                 if nth % _AT_ONCE == _AT_ONCE - 1:
                     time.sleep(_BREATH_S)
+                    while self.requests and breaths:
+                        breaths -= 1
+                        time.sleep(_BREATH_S)
 
     def _tend(self) -> None:
         """Look for lost events of every tenant that somebody here listens to."""

@@ -54,6 +54,43 @@ def test_a_listener_that_reads_is_never_cut_off() -> None:
     assert not listener.closed
 
 
+@pytest.fixture
+def crowd(database: str) -> Iterator[tuple[Hub, list[Listener]]]:
+    """Sixty listeners of one tenant, who hear from now on, beside a request."""
+    del database
+    hearing, tenant = Hub(), uuid4()
+    listeners = [hearing.open(tenant, uuid4(), NOWHERE) for _ in range(60)]
+    for listener in listeners:
+        assert listener.take(10) == ()
+    hearing.requests = 1
+    yield hearing, listeners
+    for listener in listeners:
+        hearing.forget(listener)
+
+
+def told(listeners: list[Listener]) -> int:
+    return sum(bool(listener._given) for listener in listeners)
+
+
+def test_a_broadcast_lets_requests_come_first(
+    crowd: tuple[Hub, list[Listener]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "_BREATHS", 1_000_000)
+    hearing, listeners = crowd
+    announce(listeners[0].tenant_id, "alert", {})
+    until(lambda: told(listeners) == 20, "the first to be told")
+    hearing.requests = 0
+    until(lambda: told(listeners) == 60, "the others to be told")
+
+
+def test_a_broadcast_does_not_wait_for_requests_without_end(
+    crowd: tuple[Hub, list[Listener]],
+) -> None:
+    _, listeners = crowd
+    announce(listeners[0].tenant_id, "alert", {})
+    until(lambda: told(listeners) == 60, "all to be told")
+
+
 def test_what_is_heard_while_others_are_told_goes_out_together(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
