@@ -3,7 +3,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,6 @@ Supervisor([program]).run(lambda: print(program.process.pid, flush=True))
 BEATING = """
 import sys, time
 from core.pulse import show_pulse
-print("up", flush=True)
 time.sleep(float(sys.argv[1]))
 show_pulse()
 time.sleep(60)
@@ -122,6 +122,23 @@ def test_no_child_outlives_a_supervisor_that_was_killed() -> None:
     until(lambda: gone(child))
 
 
+@contextmanager
+def watched(program: Program) -> Iterator[Supervisor]:
+    supervisor = Supervisor([program])
+    try:
+        supervisor.look()
+        yield supervisor
+    finally:
+        supervisor.stop_all()
+
+
+def until_ready(supervisor: Supervisor) -> "subprocess.Popen[bytes]":
+    until(lambda: supervisor.look() or supervisor.alive("child") == 1)
+    process = supervisor.programs[0].process
+    assert process is not None
+    return process
+
+
 def a_beating_program(*, ready_after_s: float = 0.0) -> Program:
     return Program("child", [sys.executable, "-c", BEATING, str(ready_after_s)], has_pulse=True)
 
@@ -134,46 +151,32 @@ def hung_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("hung_soon")
 def test_what_hangs_is_killed_and_started_again() -> None:
     program = a_beating_program()
-    supervisor = Supervisor([program])
-    try:
-        until(lambda: supervisor.look() or supervisor.alive("child") == 1)
-        first = program.process
-        assert first is not None
+    with watched(program) as supervisor:
+        first = until_ready(supervisor)
         os.kill(first.pid, signal.SIGSTOP)
         until(lambda: supervisor.look() or program.process not in {first, None})
         assert first.returncode == -signal.SIGKILL
         assert supervisor.alive("child") == 0, "it has not shown yet that it is ready"
-        until(lambda: supervisor.look() or supervisor.alive("child") == 1)
-    finally:
-        supervisor.stop_all()
+        assert until_ready(supervisor) is not first
 
 
 @pytest.mark.usefixtures("hung_soon")
 def test_what_takes_long_to_be_ready_does_not_hang() -> None:
     program = a_beating_program(ready_after_s=3.0)
-    supervisor = Supervisor([program])
-    try:
-        supervisor.look()
+    with watched(program) as supervisor:
         first = program.process
-        until(lambda: supervisor.look() or supervisor.alive("child") == 1)
-        assert program.process is first
-    finally:
-        supervisor.stop_all()
+        assert until_ready(supervisor) is first
 
 
 @pytest.mark.usefixtures("hung_soon")
 def test_a_supervisor_that_stood_still_blames_nobody_for_it() -> None:
     program = a_beating_program()
-    supervisor = Supervisor([program])
-    try:
-        until(lambda: supervisor.look() or supervisor.alive("child") == 1)
-        first = program.process
-        assert first is not None
-        os.kill(first.pid, signal.SIGSTOP)
+    with watched(program) as supervisor:
+        os.kill(until_ready(supervisor).pid, signal.SIGSTOP)
         supervisor.look()
         stopped_at = time.monotonic()
         until(lambda: time.monotonic() - stopped_at > 2.0)
         supervisor.look()
-        assert not gone(first.pid)
-    finally:
-        supervisor.stop_all()
+        assert program.pulse is not None
+        assert program.pulse.silent_s is not None
+        assert program.pulse.silent_s < 1.5
