@@ -21,9 +21,10 @@ class Kind:
     `function`: `module:name`, taking a `core.jobs.running.RunningJob`. `failures_allowed`: how
     many errors or deaths end it as failed. `time_limit_s`: longest run of one attempt.
     `memory_limit_mb`: 2²⁰ bytes that an attempt may take, over what its unit began with.
-    `kept_days`: how long its row is kept after it ended well; None for ever, where the row itself
-    keeps the same work from being done twice. `cancelled_kept`: a cancelled one is kept for ever,
-    where a thing of a tenant's shows how its job ended and nothing else knows it.
+    `kept_days`: how long its row is kept after it ended well; None: for ever, however it ended,
+    where the row itself keeps the same work from being done twice, or from never being done.
+    `cancelled_kept`: a cancelled one is kept for ever, where a thing of a tenant's shows how its
+    job ended and nothing else knows it.
     """
 
     name: str

@@ -58,7 +58,11 @@ def _is_old() -> ColumnElement[bool]:
         & (Job.finished_at < now - timedelta(days=days))
         for kind, days in kinds
     )
-    dead = (Job.status == "failed") & (Job.finished_at < now - FAILED_KEPT)
+    dead = (
+        Job.kind.in_([kind.name for kind, _ in kinds])
+        & (Job.status == "failed")
+        & (Job.finished_at < now - FAILED_KEPT)
+    )
     # Whoever tries a parent again needs all its parts.
     parent = aliased(Job)
     needed = select(parent.id).where(

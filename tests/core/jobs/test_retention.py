@@ -121,8 +121,9 @@ def test_a_dead_letter_waits_for_somebody_and_goes_at_last() -> None:
     assert kept() == {waits}
 
 
-def test_what_keeps_work_from_being_done_twice_stays_for_ever() -> None:
-    once = ended(9_999, kind=PROVISION_TENANT.name)
+@pytest.mark.parametrize("status", ["succeeded", "failed"])
+def test_a_firms_provisioning_stays_for_ever_however_it_ended(status: str) -> None:
+    once = ended(9_999, status, PROVISION_TENANT.name)
     assert delete_old() == 0
     assert kept() == {once}
 
