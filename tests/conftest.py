@@ -144,6 +144,12 @@ def quiet_jobs(database: str) -> None:
 
 
 @pytest.fixture
+def patient_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a transaction of this process stand still while other processes start."""
+    monkeypatch.setattr("core.tenancy.session.IDLE_IN_TRANSACTION_MS", 600_000)
+
+
+@pytest.fixture
 def valkey_away(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Point this process at a Valkey that does not answer."""
     yield from _away(monkeypatch, "REDIS_URL", f"unix:///nowhere/{database}")

@@ -1,6 +1,7 @@
 """The whole platform on one machine: embedded servers where none are named, and the Procfile."""
 
 import fcntl
+import json
 import os
 import shlex
 import shutil
@@ -28,7 +29,10 @@ from core.processes import Program, Supervisor
 from core.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-_READY_WITHIN_S = 60.0
+_READY_WITHIN_S = 180.0
+# A sign-up waits for a worker: whoever is told "ready" may sign up at once.
+_NEEDED = ("database", "redis", "workers", "dispatcher")
+_ANSWERS_WITHIN_S = 10.0
 _LOCK = "lock"
 SETTINGS_FILE = "settings.env"
 log = get_logger(__name__)
@@ -45,14 +49,14 @@ class Platform:
     servers: list[LocalPostgres | LocalValkey] = field(default_factory=list)
 
     def wait_until_ready(self) -> None:
-        """Wait until the API says it is ready; ConfigurationError where it does not."""
+        """Wait until requests are answered and jobs done; ConfigurationError where they are not."""
         deadline = time.monotonic() + _READY_WITHIN_S
-        while not _answers(f"{self.url}/api/v1/health/ready"):
+        while not _works(f"{self.url}/api/v1/health"):
             if self.supervisor.stopping:
                 return
             if time.monotonic() > deadline:
                 raise ConfigurationError(
-                    f"The API does not become ready. Its last words are in {self.data}/logs."
+                    f"The platform does not become ready. Its last words are in {self.data}/logs."
                 )
             self.supervisor.look()
             time.sleep(0.05)
@@ -235,12 +239,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _answers(url: str) -> bool:
+def _works(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2):
-            return True
-    except (urllib.error.URLError, OSError):
+        with urllib.request.urlopen(url, timeout=_ANSWERS_WITHIN_S) as answer:
+            told = json.load(answer)
+    except (urllib.error.URLError, OSError, ValueError):
         return False
+    return all(told[service]["status"] == "ok" for service in _NEEDED)
 
 
 @contextmanager

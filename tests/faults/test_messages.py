@@ -23,6 +23,7 @@ def until_taken() -> None:
     until(lambda: count_messages(QUEUE) == 0, "the messages to be taken")
 
 
+@pytest.mark.usefixtures("patient_sessions")
 def test_a_message_before_the_submissions_commit_is_not_lost(stage: Stage) -> None:
     stage.unit()
     with open_session(stage.tenant) as session:
@@ -34,6 +35,7 @@ def test_a_message_before_the_submissions_commit_is_not_lost(stage: Stage) -> No
     stage.assert_each_effect_once([job])
 
 
+@pytest.mark.usefixtures("patient_sessions")
 def test_a_claim_waits_for_the_dispatchers_commit(stage: Stage) -> None:
     stage.unit()
     (job,) = stage.submit()

@@ -159,12 +159,17 @@ def test_a_restart_and_a_kill_of_valkey_are_bridged_and_a_flush_resets(
 def test_a_client_that_does_not_read_is_cut_off_and_resumes() -> None:
     tenant = a_tenant()
     port = a_free_port()
-    client = Following(port, a_token(tenant))
+    client, witness = (Following(port, a_token(tenant)) for _ in range(2))
     with web(port):
-        client.until_job(a_job(tenant))
+        job = a_job(tenant)
+        client.until_job(job)
+        witness.until_job(job)
         for n in range(700):  # more than its connection and what may wait for it can hold
             announce(tenant, "alert", {"n": n, "text": "x" * 5_000})
+            if n % 50 == 49:
+                witness.until_alert(n)  # what one listener was told was given to the other
         client.until_alert(699)
+    assert (witness.model.alerts, witness.streams) == (list(range(700)), 1)
     assert client.model.alerts == list(range(700))
     assert (client.model.resets, client.streams) == (0, 2)
 

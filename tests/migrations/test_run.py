@@ -70,6 +70,7 @@ def test_two_that_migrate_an_empty_database_at_once_do_not_harm_each_other() -> 
         assert session.scalars(text("SELECT name FROM strategies")).all() == []
 
 
+@pytest.mark.usefixtures("patient_sessions")
 def test_a_session_that_holds_one_table_reaches_the_others_while_migrate_waits_for_it() -> None:
     tables = sorted(MODELS)
     with open_platform_session() as session:

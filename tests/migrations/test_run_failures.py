@@ -28,6 +28,10 @@ from tests.programs import until
 pytestmark = pytest.mark.usefixtures("own_database")
 Later = Callable[[str], Path]
 DUE = "UPDATE neozork.tenant_schemas SET not_before = NULL"
+SLEEP_UNTIL_TOLD = (
+    "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_class WHERE relname = 'told') LOOP"
+    " PERFORM pg_sleep(0.02); END LOOP; END $$;"
+)
 TWO_TABLES = "CREATE TABLE first (id int); {} CREATE TABLE second (id int)"
 
 
@@ -43,7 +47,10 @@ def waits_of(tenant: UUID) -> timedelta:
     return as_owner(f"SELECT not_before - updated_at {row}")[0][0]
 
 
-def test_a_tenant_that_fails_is_left_as_it_was_and_quarantined_in_the_end(later: Later) -> None:
+def test_a_tenant_that_fails_is_left_as_it_was_and_quarantined_in_the_end(
+    later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.tenancy.upgrades._FIRST_BACK_OFF_S", 3_600.0)
     old = head()
     failing, other = sorted((a_tenant(), a_tenant()))
     as_owner(f"CREATE TABLE {tenant_role(failing)}.second (id int)")
@@ -87,6 +94,7 @@ def test_a_tenant_whose_failure_was_mended_is_migrated_when_it_is_due(later: Lat
     assert stands(tenant) == ("9999", 0, False)
 
 
+@pytest.mark.usefixtures("patient_sessions")
 def test_a_tenant_whose_table_is_held_is_left_for_later_and_keeps_working(later: Later) -> None:
     held, other = sorted((a_tenant(), a_tenant()))
     later("ALTER TABLE strategies ADD COLUMN stars int")
@@ -145,10 +153,11 @@ def test_a_runner_killed_in_the_middle_leaves_no_tenant_half_applied(later: Late
 
 def test_a_runner_that_stands_still_lets_go_and_does_no_harm_when_it_wakes(later: Later) -> None:
     tenant = a_tenant()
-    ini = later(sleeping_at(tenant, 0.5))
+    ini = later(TWO_TABLES.format(SLEEP_UNTIL_TOLD))
     still = start_migrate(ini=ini)
     until_backend("wait_event = 'PgSleep'")
     still.send_signal(signal.SIGSTOP)
+    as_owner("CREATE TABLE neozork.told ()")
     assert run.migrate() == Outcome(migrated=1)
     still.send_signal(signal.SIGCONT)
     said = still.communicate(timeout=60)

@@ -116,7 +116,10 @@ def test_a_schema_two_releases_behind_is_brought_to_the_newest_in_one_step(
     assert has(tenant, "second")
 
 
-def test_a_job_that_finds_a_failing_tenant_leaves_it_to_a_later_tick(later: Later) -> None:
+def test_a_job_that_finds_a_failing_tenant_leaves_it_to_a_later_tick(
+    later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.tenancy.upgrades._FIRST_BACK_OFF_S", 3_600.0)
     tenant = a_tenant()
     later("SELECT 1 / 0")
     run.migrate()

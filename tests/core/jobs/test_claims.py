@@ -113,7 +113,10 @@ def test_a_renewed_lease_is_not_reaped() -> None:
     assert (row.status, row.progress, row.message) == ("running", 0.25, "halfway to half")
 
 
-def test_a_failure_waits_longer_each_time_and_ends_as_failed() -> None:
+def test_a_failure_waits_longer_each_time_and_ends_as_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(claims, "_FIRST_BACK_OFF_S", 3_600.0)
     tenant = a_tenant()
     job = a_job(tenant)
     for failures in range(1, RUN_BACKTEST.failures_allowed):

@@ -81,6 +81,7 @@ def test_a_window_widens_to_what_the_units_do_and_no_further(
 def test_a_window_is_narrow_again_a_moment_after_the_units_were_fast(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(picks, "MOMENT_S", 3_600.0)
     drain = Drain()
     drain.see(0, picked=30)
     drain.see(10, picked=0)
@@ -89,7 +90,10 @@ def test_a_window_is_narrow_again_a_moment_after_the_units_were_fast(
     assert drain.lately() == 0
 
 
-def test_a_window_that_ran_dry_is_twice_as_wide_as_what_went_through_it() -> None:
+def test_a_window_that_ran_dry_is_twice_as_wide_as_what_went_through_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(picks, "MOMENT_S", 3_600.0)
     drain = Drain()
     drain.see(0, picked=3)
     drain.see(0, picked=0)

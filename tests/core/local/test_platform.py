@@ -65,6 +65,10 @@ class Up:
         except httpx.HTTPError:
             return False
 
+    def works(self) -> bool:
+        told = httpx.get(f"{self.url}/api/v1/health", timeout=PATIENCE_S).json()
+        return {told[name]["status"] for name in ("workers", "dispatcher")} == {"ok"}
+
 
 @pytest.fixture(scope="module")
 def data() -> Iterator[Path]:
@@ -77,6 +81,7 @@ def data() -> Iterator[Path]:
 def test_it_says_when_it_is_ready_and_leaves_nothing_behind_after_ctrl_c(data: Path) -> None:
     with up(data) as running_platform:
         assert running_platform.ready()
+        assert running_platform.works(), "who signs up at once is waited for by a worker"
         started = running_platform.descendants()
         for program in COMMAND_LINES:
             assert running_platform.pids_of(program), program
@@ -135,7 +140,7 @@ def test_what_was_committed_survives_a_kill_of_everything(data: Path) -> None:
     until(lambda: not any(alive(pid) for pid in everything[1:]))
     with up(data) as running_platform:
         url = f"{running_platform.url}/api/v1/tenants/survivor/auth/login"
-        assert httpx.post(url, json=person).status_code == 200
+        assert httpx.post(url, json=person, timeout=PATIENCE_S).status_code == 200
 
 
 def test_a_second_one_on_the_same_folder_is_refused_with_what_to_do(data: Path) -> None:

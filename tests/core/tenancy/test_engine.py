@@ -26,11 +26,12 @@ def answer() -> object:
 def test_one_that_never_answers_is_not_waited_for_for_ever(
     postgres_proxy: TcpProxy, database: str, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr(engine, "ANSWERS_WITHIN_S", 0.5)
     assert answer() == database
     getattr(postgres_proxy, way).swallows = True
-    with pytest.raises(UnavailableError):
-        answer()
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "ANSWERS_WITHIN_S", 0.5)
+        with pytest.raises(UnavailableError):
+            answer()
     postgres_proxy.heal()
     assert answer() == database
 

@@ -9,16 +9,17 @@ from sqlalchemy import update
 
 from core.identity.models import TenantUser
 from core.jobs.control import cancel_job
-from core.jobs.events import EPOCH_KEY, announce, current_epoch
+from core.jobs.events import EPOCH_KEY, announce, current_epoch, position_of
 from core.jobs.kinds import RUN_BACKTEST
 from core.jobs.submit import submit_job
+from core.jobs.tending import tend
 from core.settings import get_settings
 from core.tenancy.engine import app_engine
 from core.tenancy.session import open_platform_session, open_session
 from core.valkey import get_valkey
 from tests.builders import a_client, a_tenant
 from tests.listening import Message, messages
-from tests.programs import until
+from tests.programs import PATIENCE_S, until
 from web.api import events, hub
 from web.api.hub import HUB
 
@@ -33,6 +34,13 @@ def tenant() -> UUID:
 @pytest.fixture
 def client(tenant: UUID) -> FlaskClient:
     return a_client(tenant)
+
+
+@pytest.fixture(autouse=True)
+def slow_heart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no beat come in between, nor a look at the table, of which these announcements lie."""
+    monkeypatch.setattr(events, "HEARTBEAT_EVERY_S", PATIENCE_S)
+    monkeypatch.setattr(hub, "tend", position_of)
 
 
 class Stream:
@@ -137,8 +145,10 @@ def test_an_event_that_takes_another_permission_is_not_told(
 
 
 @pytest.fixture
-def fast_heart(monkeypatch: pytest.MonkeyPatch) -> None:
+def fast_heart(slow_heart: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    del slow_heart
     monkeypatch.setattr(events, "HEARTBEAT_EVERY_S", 0.2)
+    monkeypatch.setattr(hub, "tend", tend)
     monkeypatch.setattr(hub, "TEND_EVERY_S", 0.2)
     monkeypatch.setattr(hub, "_LOOK_EVERY_S", 0.1)
 

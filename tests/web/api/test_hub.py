@@ -7,7 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from core.errors import ThrottledError
-from core.jobs.events import Event, Position, announce, stream_keys
+from core.jobs.control import cancel_job
+from core.jobs.events import Event, Position, announce, position_of, stream_keys
 from core.jobs.kinds import RUN_BACKTEST
 from core.jobs.submit import submit_job
 from core.settings import get_settings
@@ -55,10 +56,16 @@ def test_a_listener_that_reads_is_never_cut_off() -> None:
 
 
 @pytest.fixture
-def crowd(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Hub, list[Listener]]]:
-    """Sixty listeners of one tenant, who hear from now on, beside a request."""
+def untended(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no hub look for lost events: the tenants here are none, and a first look is an event."""
     del database
-    monkeypatch.setattr(hub, "_LOOK_EVERY_S", 60)  # no such tenant can be tended
+    monkeypatch.setattr(hub, "tend", position_of)
+
+
+@pytest.fixture
+def crowd(untended: None) -> Iterator[tuple[Hub, list[Listener]]]:
+    """Sixty listeners of one tenant, who hear from now on, beside a request."""
+    del untended
     hearing, tenant = Hub(), uuid4()
     listeners = [hearing.open(tenant, uuid4(), NOWHERE)]
     assert listeners[0].take(10) == ()
@@ -94,29 +101,28 @@ def test_a_broadcast_does_not_wait_for_requests_without_end(
 
 
 def test_what_is_heard_while_others_are_told_goes_out_together(
-    database: str, monkeypatch: pytest.MonkeyPatch
+    crowd: tuple[Hub, list[Listener]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del database
-    monkeypatch.setattr(hub, "_BREATH_S", 0.05)
-    hearing = Hub()
-    tenant = uuid4()
-    listeners = [hearing.open(tenant, uuid4(), NOWHERE) for _ in range(40)]
-    assert listeners[0].take(10) == ()  # it hears from now on
-    for n in range(100):
-        announce(tenant, "alert", {"n": n})
-    batches, events = 0, 0
-    while events < 100:
-        events += len(listeners[0].take(10) or ())
-        batches += 1
-    assert batches < 100
+    monkeypatch.setattr(hub, "_BREATHS", 1_000_000)
+    hearing, listeners = crowd
+    announce(listeners[0].tenant_id, "alert", {})
+    until(lambda: told(listeners) == 20, "the first to be told")
+    for _ in range(99):
+        announce(listeners[0].tenant_id, "alert", {})
+    until(lambda: hearing._heard.qsize() == 99, "the others to be heard")
+    hearing.requests = 0
+    batches: list[int] = []
+    while sum(batches) < 100:
+        batches.append(len(listeners[0].take(10) or ()))
+    assert [events for events in batches if events] == [1, 99]
     for listener in listeners:
         hearing.forget(listener)
         hearing.forget(listener)
     assert (hearing._feeds, dict(hearing._streams_of)) == ({}, {})
 
 
-def test_after_a_break_every_listener_is_told_to_look(database: str) -> None:
-    del database
+@pytest.mark.usefixtures("untended")
+def test_after_a_break_every_listener_is_told_to_look() -> None:
     hearing = Hub()
     listener = hearing.open(uuid4(), uuid4(), NOWHERE)
     assert listener.take(10) == ()
@@ -173,11 +179,8 @@ def test_who_closed_a_stream_may_open_another_at_once() -> None:
         end.close()
 
 
-@pytest.mark.usefixtures("database")
-def test_what_nobody_foresaw_is_logged_and_makes_no_stream_deaf(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(hub, "_LOOK_EVERY_S", 60)  # no such tenant can be tended
+@pytest.mark.usefixtures("untended")
+def test_what_nobody_foresaw_is_logged_and_makes_no_stream_deaf() -> None:
     hearing, tenant = Hub(), uuid4()
     listener = hearing.open(tenant, uuid4(), NOWHERE)
     assert listener.take(10) == ()
@@ -186,8 +189,8 @@ def test_what_nobody_foresaw_is_logged_and_makes_no_stream_deaf(
         assert listener.take(10) == (), "it looks for what it missed"
         hearing._heard.put(None)
         assert listener.take(10) == (), "it looks for what it missed"
-        announce(tenant, "alert", {})
-        until_told(listener, "alert")
+        # Until it hears again it looks for what it missed, which nobody does here.
+        until(lambda: announce(tenant, "alert", {}) or is_told(listener, "alert"), "an alert")
     told = [line for line in logged if line["event"] == "events_work_failed"]
     assert [(line["work"], line["exc_info"]) for line in told] == [
         ("_hear", True),
@@ -203,15 +206,16 @@ def test_a_tenant_that_cannot_be_tended_keeps_no_other_waiting(
     monkeypatch.setattr(hub, "TEND_EVERY_S", 0.2)
     monkeypatch.setattr(hub, "_LOOK_EVERY_S", 0.1)
     hearing, gone, stands = Hub(), uuid4(), a_tenant()
-    listeners = [hearing.open(tenant, uuid4(), NOWHERE) for tenant in (gone, stands)]
-    until(lambda: get_valkey().exists(stream_keys(stands)[2]), "the first look")
     with open_session(stands) as session:
-        submit_job(session, kind=RUN_BACKTEST, args={})  # nobody announces it
-    until_told(listeners[1], "job")
+        job = submit_job(session, kind=RUN_BACKTEST, args={})
+    listeners = [hearing.open(tenant, uuid4(), NOWHERE) for tenant in (gone, stands)]
+    until(lambda: get_valkey().hexists(stream_keys(stands)[2], str(job)), "the first look")
+    with open_session(stands) as session:
+        cancel_job(session, job)  # nobody announces it
+    until(lambda: is_told(listeners[1], "job"), "the job to be told")
     for listener in listeners:
         hearing.forget(listener)
 
 
-def until_told(listener: Listener, name: str) -> None:
-    while name not in {event.name for event in listener.take(10) or ()}:
-        pass
+def is_told(listener: Listener, name: str) -> bool:
+    return name in {event.name for event in listener.take(10) or ()}
