@@ -124,27 +124,33 @@ def _run(function: Callable[[RunningJob], None], job: RunningJob) -> str:
         return "lost"
     except UnavailableError as error:
         log.warning("job_waits_for_service", detail=error.detail)
-        return _record(job, error.problem(), again=True, absence=True)
+        return _give_up(job, error.problem(), again=True, absence=True)
     except ConfigurationError as error:
         log.exception("job_misconfigured", detail=error.detail)
         sentry_sdk.capture_exception(error)
         # What it says is for operators alone.
         problem = error.problem() if job.tenant_id == PLATFORM else _crash_problem()
-        return _record(job, problem, again=False)
+        return _give_up(job, problem, again=False)
     except NeozorkError as error:
         log.warning("job_refused", code=error.instance_code, detail=error.detail)
-        return _record(job, error.problem(), again=not isinstance(error, InvalidInputError))
+        return _give_up(job, error.problem(), again=not isinstance(error, InvalidInputError))
     except MemoryError:
         log.warning("job_too_large")
-        return _record(job, _too_large(job), again=False)
+        return _give_up(job, _too_large(job), again=False)
     except Exception as error:
         log.exception("job_crashed")
         sentry_sdk.capture_exception(error)
-        return _record(job, _crash_problem(), again=True)
+        return _give_up(job, _crash_problem(), again=True)
     finally:
         _at_work.discard(job)
         job.over.set()
     return "succeeded"
+
+
+def _give_up(job: RunningJob, problem: dict[str, Any], **how: bool) -> str:
+    # As in `finishing`: the heart has no more to do, and must not take us for a lost job.
+    job.over.set()
+    return _record(job, problem, **how)
 
 
 def _record(job: RunningJob, problem: dict[str, Any], *, again: bool, absence: bool = False) -> str:
