@@ -15,7 +15,6 @@ from core.errors import ConfigurationError, InvalidInputError, NeozorkError, Una
 from core.ids import PLATFORM
 from core.jobs import claims
 from core.jobs.claims import Claim, FenceLostError
-from core.jobs.events import wake_dispatcher
 from core.jobs.kinds import KINDS
 from core.jobs.memory import limited
 from core.jobs.metrics import count_end, count_start
@@ -106,7 +105,6 @@ def give_back_unfinished() -> None:
         with suppress(FenceLostError, UnavailableError):
             claims.give_back(job.claim)
             log.info("job_given_back", job_id=str(job.claim.id))
-        wake_dispatcher(KINDS[job.claim.kind].queue)
 
 
 def _run(function: Callable[[RunningJob], None], job: RunningJob) -> str:
