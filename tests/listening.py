@@ -27,7 +27,7 @@ def messages(chunks: Iterable[bytes]) -> Iterator[Message]:
             if "event" in lines:
                 yield lines["id"], lines["event"], json.loads(lines["data"])
             elif "retry" not in lines:
-                yield "", "comment", lines
+                yield lines.get("id", ""), "comment", lines
 
 
 def place(event_id: str) -> tuple[str, tuple[int, ...]]:
@@ -50,6 +50,7 @@ class Model:
 
     def apply(self, event_id: str, name: str, data: dict[str, Any]) -> None:
         if name == "comment":
+            self.last_id = event_id or self.last_id
             return
         if name == "reset":
             self.jobs, self.alerts = {}, []

@@ -44,7 +44,7 @@ def set_tenant(
     `tier` takes its caps along; status `suspended` holds the tenant's jobs. `domains`: mail
     domains that may register, empty for all. `host`: the tenant's own host name, empty for
     none. Raises InvalidInputError with faults, NotFoundError, and ConflictError, code
-    `domain_taken`.
+    `domain_taken`, or `tenant_provisioning` for the status of one that is still being set up.
     """
     if faults := _faults(tier, status):
         raise InvalidInputError("The tenant cannot be changed so.", errors=faults)
@@ -76,6 +76,11 @@ def _change(session: PlatformSession, slug: str, changes: dict[str, Any]) -> Ten
     )
     if tenant is None:
         raise NotFoundError("There is no such tenant.", code="tenant_not_found")
+    if tenant.status == "provisioning" and "status" in changes:
+        raise ConflictError(
+            "The firm is still being set up: its status is its job's, tenancy.provision.",
+            code="tenant_provisioning",
+        )
     taken = changes.get("domain") and session.scalar(
         select(Tenant.id).where(Tenant.domain == changes["domain"], Tenant.id != tenant.id)
     )

@@ -194,8 +194,9 @@ def _end(
 def _fenced(
     session: TenantSession | PlatformSession, taken: Claim, statement: Update
 ) -> dict[str, Any]:
-    """Write behind the fence, and answer what listeners are told of the row."""
-    told = statement.returning(Job.status, Job.progress, Job.message, Job.error)
+    """Write behind the fence, and answer what listeners and the dispatcher are told of the row."""
+    wake = Job.queue.label("wake")
+    told = statement.returning(Job.status, Job.progress, Job.message, Job.error, wake)
     row = session.execute(told, _fence(taken)).one_or_none()
     if row is None:
         raise _lost(taken)

@@ -73,6 +73,9 @@ class JobFilter:
         }
         conditions = [column == value for column, value in equal.items() if value is not None]
         conditions.append(Job.parent_id.is_not_distinct_from(self.parent_id))
+        if self.error_code is not None:
+            # It may keep the error of a try before, which nobody is shown.
+            conditions.append(Job.status != "succeeded")
         if self.ids is not None:
             conditions.append(Job.id.in_(self.ids))
         if self.created_from is not None:

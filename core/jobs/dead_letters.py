@@ -68,7 +68,7 @@ def retry_failed(session: TenantSession | PlatformSession, chosen: JobFilter) ->
     deleted.
     """
     lasting = Job.uniqueness.is_distinct_from("coalesce")
-    return _queue_again(session, Job.id.in_(_failed(session, chosen)) & lasting)
+    return _queue_again(session, Job.id.in_(_failed(session, chosen, lasting)))
 
 
 def discard_job(session: TenantSession | PlatformSession, job_id: UUID) -> Job:
@@ -110,10 +110,12 @@ def move_all(
         yield moved
 
 
-def _failed(session: TenantSession | PlatformSession, chosen: JobFilter) -> Select[Any]:
+def _failed(
+    session: TenantSession | PlatformSession, chosen: JobFilter, *more: ColumnElement[bool]
+) -> Select[Any]:
     failed = (
         select(Job.id)
-        .where(Job.status == "failed", *chosen.conditions(session))
+        .where(Job.status == "failed", *chosen.conditions(session), *more)
         .order_by(Job.created_at, Job.id)
         .limit(MOST_AT_ONCE)
         .with_for_update(skip_locked=True)

@@ -10,6 +10,7 @@ from core.jobs.kinds import KINDS, RETIRE_JOBS
 from core.jobs.models import UNFINISHED, Job
 from core.jobs.periods import enqueue_periods
 from core.jobs.running import RunningJob
+from core.tenancy.idempotency import forget_answers
 from core.tenancy.session import open_platform_session
 from core.wording import counted
 
@@ -26,12 +27,16 @@ def enqueue_retirement() -> int:
 
 
 def retire_jobs(job: RunningJob) -> None:
-    """Delete the rows of jobs that ended long enough ago, a transaction for each batch."""
+    """Delete the rows of jobs that ended long enough ago, a transaction for each batch.
+
+    Who died long ago is forgotten too, and what creating requests were answered.
+    """
     retired = 0
     while batch := delete_old():
         retired += batch
         job.progress(0.5, f"{counted(retired, 'old job')} deleted")
     forget_the_dead()
+    forget_answers()
 
 
 def delete_old(batch: int = BATCH) -> int:

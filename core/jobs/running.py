@@ -15,7 +15,6 @@ from core.errors import ConfigurationError, InvalidInputError, NeozorkError, Una
 from core.ids import PLATFORM
 from core.jobs import claims
 from core.jobs.claims import Claim, FenceLostError
-from core.jobs.events import wake_dispatcher
 from core.jobs.kinds import KINDS
 from core.jobs.memory import limited
 from core.jobs.metrics import count_end, count_start
@@ -106,7 +105,6 @@ def give_back_unfinished() -> None:
         with suppress(FenceLostError, UnavailableError):
             claims.give_back(job.claim)
             log.info("job_given_back", job_id=str(job.claim.id))
-        wake_dispatcher(KINDS[job.claim.kind].queue)
 
 
 def _run(function: Callable[[RunningJob], None], job: RunningJob) -> str:
@@ -124,27 +122,33 @@ def _run(function: Callable[[RunningJob], None], job: RunningJob) -> str:
         return "lost"
     except UnavailableError as error:
         log.warning("job_waits_for_service", detail=error.detail)
-        return _record(job, error.problem(), again=True, absence=True)
+        return _give_up(job, error.problem(), again=True, absence=True)
     except ConfigurationError as error:
         log.exception("job_misconfigured", detail=error.detail)
         sentry_sdk.capture_exception(error)
         # What it says is for operators alone.
         problem = error.problem() if job.tenant_id == PLATFORM else _crash_problem()
-        return _record(job, problem, again=False)
+        return _give_up(job, problem, again=False)
     except NeozorkError as error:
         log.warning("job_refused", code=error.instance_code, detail=error.detail)
-        return _record(job, error.problem(), again=not isinstance(error, InvalidInputError))
+        return _give_up(job, error.problem(), again=not isinstance(error, InvalidInputError))
     except MemoryError:
         log.warning("job_too_large")
-        return _record(job, _too_large(job), again=False)
+        return _give_up(job, _too_large(job), again=False)
     except Exception as error:
         log.exception("job_crashed")
         sentry_sdk.capture_exception(error)
-        return _record(job, _crash_problem(), again=True)
+        return _give_up(job, _crash_problem(), again=True)
     finally:
         _at_work.discard(job)
         job.over.set()
     return "succeeded"
+
+
+def _give_up(job: RunningJob, problem: dict[str, Any], **how: bool) -> str:
+    # As in `finishing`: the heart has no more to do, and must not take us for a lost job.
+    job.over.set()
+    return _record(job, problem, **how)
 
 
 def _record(job: RunningJob, problem: dict[str, Any], *, again: bool, absence: bool = False) -> str:

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, func, select
+from sqlalchemy import LargeBinary, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.errors import ConflictError, InvalidInputError
 from core.tenancy.models import Access, SharedBase, created_now
-from core.tenancy.session import TenantSession
+from core.tenancy.session import TenantSession, open_platform_session
 
 KEPT = timedelta(hours=24)
 
@@ -88,6 +88,13 @@ def keep_answer(session: TenantSession, request: Request, answer: dict[str, Any]
         )
         .on_conflict_do_update(index_elements=["tenant_id", "user_id", "route", "key"], set_=values)
     )
+
+
+def forget_answers() -> int:
+    """Delete the answers that are kept no longer, of all tenants; answer how many."""
+    old = delete(IdempotencyKey).where(IdempotencyKey.created_at <= func.now() - KEPT)
+    with open_platform_session() as session:
+        return len(session.execute(old.returning(IdempotencyKey.key)).all())
 
 
 def _is(session: TenantSession, request: Request) -> tuple[Any, ...]:

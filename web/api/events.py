@@ -81,7 +81,8 @@ class _Stream:
         connection = Connection(self.environ.get("gunicorn.socket"))
         self.listener = HUB.open(self.tenant_id, caller().user_id, connection)
         try:
-            self.opening = self._catch_up(last_id) or b": welcome\n\n"
+            # With an id, or a client that was told nothing yet would have none to resume from.
+            self.opening = self._catch_up(last_id) or f"id: {self.seen}\n: welcome\n\n".encode()
         except BaseException:
             self.close()
             raise

@@ -7,6 +7,7 @@ from core.identity.authentication import login_operator
 from core.identity.operations import create_superuser, set_tenant
 from core.ids import PLATFORM
 from core.jobs.models import Turn
+from core.tenancy.models import Tenant
 from core.tenancy.resolution import Signals, resolve
 from core.tenancy.session import open_platform_session, open_session
 from tests.builders import PASSWORD, a_mail, a_slug, a_tenant, a_user
@@ -39,6 +40,17 @@ def test_a_suspended_tenants_jobs_are_held_until_it_is_active() -> None:
     assert all(held for _, held in turns_of(slug).values())
     set_tenant(slug, status="active")
     assert not any(held for _, held in turns_of(slug).values())
+
+
+def test_a_tenant_whose_schema_is_not_there_yet_keeps_its_status() -> None:
+    slug = a_slug()
+    tenant = a_tenant(slug=slug)
+    with open_platform_session() as session:
+        session.get_one(Tenant, tenant).status = "provisioning"
+    with pytest.raises(ConflictError) as raised:
+        set_tenant(slug, status="active")
+    assert raised.value.instance_code == "tenant_provisioning"
+    assert set_tenant(slug, tier="starter")["status"] == "provisioning"
 
 
 def test_a_host_of_its_own_is_one_tenants() -> None:

@@ -171,6 +171,8 @@ def test_a_published_job_shows_its_error_until_it_succeeds() -> None:
         assert job_document(row)["error"] == PROBLEM
         row.status = "succeeded"
         assert job_document(row)["error"] is None
+        by_error = JobFilter(error_code=PROBLEM["code"])
+        assert list_jobs(session, chosen=by_error, limit=10).total_count == 0
 
 
 def test_a_job_that_never_was_is_not_found() -> None:

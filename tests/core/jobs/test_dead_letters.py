@@ -92,6 +92,17 @@ def test_what_is_asked_for_again_by_itself_is_left_alone_in_bulk() -> None:
     assert statuses(tenant) == {job: "failed"}
 
 
+def test_what_is_left_alone_in_bulk_stands_in_no_others_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("core.jobs.dead_letters.MOST_AT_ONCE", 1)
+    tenant = a_tenant()
+    failed(tenant, END_TRIAL, key="k")
+    job = failed(tenant)
+    with open_session(tenant) as session:
+        assert retry_failed(session, JobFilter()) == [job]
+
+
 def test_a_discarded_job_keeps_its_error_and_frees_its_work() -> None:
     tenant = a_tenant()
     job = failed(tenant, key="k")

@@ -25,6 +25,7 @@ from core.jobs.parents import cancel_orphans
 from core.jobs.retention import delete_old, enqueue_retirement
 from core.jobs.running import perform
 from core.jobs.submit import submit_job, submit_parent
+from core.tenancy.idempotency import IdempotencyKey
 from core.tenancy.session import open_platform_session, open_session
 from tests.builders import a_client, a_strategy, a_tenant, do_jobs, upload_form
 from workers.perform import function_of
@@ -149,7 +150,9 @@ def test_all_that_is_old_goes_in_batches_and_the_dead_are_forgotten(
     with open_platform_session() as session:
         killed = session.scalars(select(Heartbeat)).first()
         assert killed is not None
-        killed.seen_at = datetime(2020, 1, 1, tzinfo=UTC)
+        killed.seen_at = long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+        whose = {"tenant_id": PLATFORM, "user_id": uuid4(), "route": "POST /", "key": "k"}
+        session.add(IdempotencyKey(**whose, body_digest=b"", answer={}, created_at=long_ago))
     assert enqueue_retirement() == 1
     with open_platform_session() as session:
         job = session.scalars(select(Job.id).where(Job.kind == RETIRE_JOBS.name)).one()
@@ -158,3 +161,4 @@ def test_all_that_is_old_goes_in_batches_and_the_dead_are_forgotten(
     assert enqueue_retirement() == 0, "once a period"
     with open_platform_session() as session:
         assert len(session.scalars(select(Heartbeat)).all()) == 1
+        assert session.scalars(select(IdempotencyKey)).all() == []

@@ -21,6 +21,7 @@ from core.jobs.running import RunningJob, perform
 from core.jobs.submit import submit_job
 from core.tenancy.roles import tenant_role
 from core.tenancy.session import open_platform_session, open_session
+from core.valkey import get_valkey
 from tests.builders import a_tenant
 
 pytestmark = pytest.mark.usefixtures("quiet_jobs", "patient_heart")
@@ -247,6 +248,22 @@ def test_the_heart_survives_what_it_did_not_expect(
         job.checkpoint()
 
     assert performed(spin).status == "cancelled"
+
+
+def test_a_valkey_that_stands_still_as_a_job_fails_costs_no_unit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    killed: list[int] = []
+    monkeypatch.setattr("os._exit", killed.append)
+    monkeypatch.setattr(running, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(running, "GRACE_S", 0.05)
+
+    def fail(_job: RunningJob) -> None:
+        get_valkey().client_pause(1_500, all=False)
+        raise RuntimeError
+
+    assert performed(fail).status == "queued"
+    assert not killed
 
 
 def test_what_a_stopping_process_has_not_finished_goes_back_without_blame() -> None:

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -7,10 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 from redis.client import PubSub
 
+from core.errors import InvalidInputError
 from core.jobs import claims, events
 from core.jobs.control import cancel_job, get_job
 from core.jobs.kinds import END_TRIAL, IMPORT_BARS, RUN_BACKTEST, Kind
-from core.jobs.running import perform
+from core.jobs.running import RunningJob, give_back_unfinished, perform
 from core.jobs.submit import submit_job
 from core.logging import bound
 from core.tenancy.session import open_session
@@ -112,6 +113,29 @@ def test_a_job_that_ends_wakes_the_dispatcher_for_its_queue(wake_ups: PubSub) ->
     heard(wake_ups, "asked")
     perform(lambda _job: None, tenant, job)
     assert heard(wake_ups, "ended") == ["interactive"]
+
+
+def a_failing(_job: RunningJob) -> None:
+    raise InvalidInputError("it stays wrong")
+
+
+def a_crashing(_job: RunningJob) -> None:
+    raise RuntimeError
+
+
+def a_stopping(_job: RunningJob) -> None:
+    give_back_unfinished()
+
+
+@pytest.mark.parametrize("function", [a_failing, a_crashing, a_stopping])
+def test_a_job_that_leaves_its_place_wakes_the_dispatcher_for_its_queue(
+    wake_ups: PubSub, function: Callable[[RunningJob], None]
+) -> None:
+    tenant = a_tenant()
+    job = asked(tenant, RUN_BACKTEST)
+    heard(wake_ups, "asked")
+    perform(function, tenant, job)
+    assert heard(wake_ups, "left") == ["interactive"]
 
 
 def test_a_commit_wakes_the_dispatcher_once_for_each_queue(wake_ups: PubSub) -> None:

@@ -6,7 +6,14 @@ import pytest
 from sqlalchemy import func, select, update
 
 from core.errors import ConflictError, InvalidInputError
-from core.tenancy.idempotency import KEPT, IdempotencyKey, Request, earlier_answer, keep_answer
+from core.tenancy.idempotency import (
+    KEPT,
+    IdempotencyKey,
+    Request,
+    earlier_answer,
+    forget_answers,
+    keep_answer,
+)
 from core.tenancy.session import open_session
 from tests.builders import a_tenant
 
@@ -73,3 +80,16 @@ def test_after_a_day_a_key_may_be_taken_for_something_new() -> None:
     _keep(tenant, replace(request, body_digest=b"new"), {"id": "new"})
     with open_session(tenant) as session:
         assert session.scalars(select(IdempotencyKey.answer)).all() == [{"id": "new"}]
+
+
+def test_what_nobody_can_ask_for_any_more_is_deleted_and_nothing_else() -> None:
+    tenant, old, young = a_tenant(), a_request(), a_request()
+    _keep(tenant, old, {"id": "old"})
+    with open_session(tenant) as session:
+        long_ago = func.now() - KEPT - timedelta(seconds=1)
+        session.execute(update(IdempotencyKey).values(created_at=long_ago))
+    _keep(tenant, young, {"id": "young"})
+    assert forget_answers() >= 1
+    with open_session(tenant) as session:
+        assert session.scalars(select(IdempotencyKey.answer)).all() == [{"id": "young"}]
+    assert forget_answers() == 0

@@ -103,6 +103,20 @@ def test_a_stream_resumes_after_the_last_id_that_came(tenant: UUID, client: Flas
     again.close()
 
 
+def test_a_stream_that_had_nothing_to_tell_yet_can_be_resumed(
+    tenant: UUID, client: FlaskClient
+) -> None:
+    stream = Stream(client)
+    last_id = stream.read(1)[0][0]
+    stream.close()
+    mine = str(uuid4())
+    announced(tenant, mine)
+    announced(tenant, mine, "succeeded")
+    again = Stream(client, last_id)
+    assert [data["status"] for _, _, data in again.read(2)] == ["running", "succeeded"]
+    again.close()
+
+
 @pytest.mark.parametrize(
     "last_id",
     ["1-1", "nonsense", "old.1-1", "{epoch}.1-1", "{epoch}.(1-1", "{epoch}.-", "\xe9.\xe9"],
