@@ -17,6 +17,9 @@ from core.jobs.parents import CANCELLED, cancel_parts
 from core.tenancy.pages import Page, read_page
 from core.tenancy.session import PlatformSession, TenantSession
 
+# So that one tenant's thousands keep no other's requests waiting while a listener is told.
+TOLD_AT_MOST = 500
+
 
 def get_job(session: TenantSession | PlatformSession, job_id: UUID, *, anew: bool = False) -> Job:
     """Answer a job; NotFoundError where there is none of that id. `anew`: read it once more."""
@@ -106,13 +109,22 @@ def count_parts(session: TenantSession | PlatformSession, parent_id: UUID) -> di
 
 
 def unfinished_jobs(session: TenantSession) -> list[Job]:
-    """Answer the jobs that a new listener must know of, oldest first."""
-    statement = select(Job).where(
-        Job.tenant_id == session.tenant_id,
-        Job.status.in_(UNFINISHED),
-        Job.parent_id.is_(None),
+    """Answer the jobs that a new listener must know of, oldest first.
+
+    Of more than `TOLD_AT_MOST`: those that run, then the newest that wait.
+    """
+    waits = Job.status.in_(("queued", "dispatched"))
+    statement = (
+        select(Job)
+        .where(
+            Job.tenant_id == session.tenant_id,
+            Job.status.in_(UNFINISHED),
+            Job.parent_id.is_(None),
+        )
+        .order_by(waits, Job.created_at.desc(), Job.id.desc())
+        .limit(TOLD_AT_MOST)
     )
-    return list(session.scalars(statement.order_by(Job.created_at, Job.id)))
+    return sorted(session.scalars(statement), key=lambda job: (job.created_at, job.id))
 
 
 def jobs_by_id(session: TenantSession | PlatformSession, ids: Collection[UUID]) -> list[Job]:

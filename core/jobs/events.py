@@ -172,7 +172,7 @@ def current_epoch() -> str:
         if valkey.set(EPOCH_KEY, fresh, nx=True):
             valkey.publish(f"{CHANNEL_PREFIX}{EPOCH_KEY}", fresh)
         known = valkey.get(EPOCH_KEY)
-    return _text(known)
+    return text_of(known)
 
 
 def position_of(tenant_id: UUID) -> Position:
@@ -192,19 +192,19 @@ def events_since(tenant_id: UUID, seen: Position) -> list[Event] | None:
             epoch, entries = valkey.execute()
         except redis.ResponseError:
             return None
-    if epoch is None or _text(epoch) != seen.epoch:
+    if epoch is None or text_of(epoch) != seen.epoch:
         return None
-    if not entries or _text(entries[0][0]) != seen.entry:
+    if not entries or text_of(entries[0][0]) != seen.entry:
         return None
     return [
-        Event(at(seen.epoch, entry), _text(fields[b"name"]), _text(fields[b"data"]))
+        Event(at(seen.epoch, entry), text_of(fields[b"name"]), text_of(fields[b"data"]))
         for entry, fields in entries[1:]
     ]
 
 
 def at(epoch: str, entry: bytes | str) -> Position:
     """Answer the place of an entry that the stream itself named."""
-    milliseconds, _, n = _text(entry).partition("-")
+    milliseconds, _, n = text_of(entry).partition("-")
     return Position(epoch, (int(milliseconds), int(n)))
 
 
@@ -257,5 +257,6 @@ def fresh_epoch() -> str:
     return secrets.token_hex(8)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Answer what Valkey said as text."""
     return value.decode() if isinstance(value, bytes) else str(value)

@@ -8,13 +8,13 @@ for a while after the last listener has gone.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from redis import RedisError
-from sqlalchemy import Row, select
+from sqlalchemy import case, func, select
 
 from core.jobs.control import announce_job, job_document, jobs_by_id, unfinished_jobs
 from core.jobs.events import (
@@ -28,10 +28,11 @@ from core.jobs.events import (
     fresh_epoch,
     run_script,
     stream_keys,
+    text_of,
     told_status,
 )
 from core.jobs.models import UNFINISHED, Job
-from core.tenancy.session import open_session
+from core.tenancy.session import TenantSession, open_session
 from core.valkey import get_valkey
 
 _KEPT_FOR_MS = 600_000
@@ -43,7 +44,7 @@ _SINCE, _FILLING = "since", "filling"
 # Opened anew it knows nothing of what was told before: an event says so to all who listen.
 _OPEN = """
     local stream, epoch_key, view = unpack(KEYS)
-    local fresh, view_life, kept, stream_life = unpack(ARGV)
+    local fresh, view_life, kept, stream_life, whole = unpack(ARGV)
     local epoch = redis.call('GET', epoch_key)
     if not epoch then
         epoch = fresh
@@ -58,7 +59,8 @@ _OPEN = """
     end
     redis.call('PEXPIRE', view, view_life)
     local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
-    return {epoch, newest and newest[1] or '0-0', redis.call('HGETALL', view)}
+    local told = whole == '1' and redis.call('HGETALL', view) or {}
+    return {epoch, newest and newest[1] or '0-0', redis.call('HEXISTS', view, 'filling'), told}
 """
 # What was announced since the view was opened is newer than the rows that fill it.
 _FILL = """
@@ -72,30 +74,48 @@ _FORGET = """
         end
     end
 """
-# Of parts nobody is told.
-_ROWS = select(Job.id, Job.attempt, Job.status).where(
-    Job.status.in_(UNFINISHED), Job.parent_id.is_(None)
-)
+# Of parts nobody is told. One value, for a tenant may have very many: `{id: "attempt status"}`.
+_STANDS = select(
+    func.json_object_agg(
+        Job.id,
+        func.concat(
+            Job.attempt, " ", case((Job.status == "dispatched", "queued"), else_=Job.status)
+        ),
+    )
+).where(Job.status.in_(UNFINISHED), Job.parent_id.is_(None))
 
 
 def snapshot(tenant_id: UUID) -> tuple[Position, list[dict[str, Any]]]:
-    """Answer the unfinished jobs as they are published, oldest first, and the place before them.
+    """Answer unfinished jobs as they are published, oldest first, and the place before them.
 
-    Whoever is told these, and then every event after the place, knows what the table says.
+    Whoever is told these, and then every event after the place, knows of them what the table says.
     """
-    place, told = _open_view(tenant_id)
+    place, filling, _ = _open_view(tenant_id)
     with open_session(tenant_id) as session:
+        # Before the jobs: what changes in between and is not told differs from the view then.
+        whole = _stands(session) if filling else None
         jobs = unfinished_jobs(session)
-    _mend(tenant_id, place, told, jobs)
+    if whole is not None:
+        _fill(tenant_id, whole)
+    elif stands := {str(job.id): _state(job) for job in jobs}:
+        told = get_valkey().hmget(stream_keys(tenant_id)[2], list(stands))
+        known = zip(stands, told, strict=True)
+        _announce_lost(tenant_id, stands, {job: text_of(one) for job, one in known if one})
     return place, [job_document(job) for job in jobs]
 
 
 def tend(tenant_id: UUID) -> Position:
     """Announce again what was lost of the tenant's jobs; answer the place before that."""
-    place, told = _open_view(tenant_id)
+    place, filling, told = _open_view(tenant_id, whole=True)
     with open_session(tenant_id) as session:
-        jobs = session.execute(_ROWS.where(Job.tenant_id == tenant_id)).all()
-    _mend(tenant_id, place, told, jobs)
+        stands = _stands(session)
+    if filling:
+        _fill(tenant_id, stands)
+        return place
+    del told[_SINCE]
+    believed = {job for job, state in told.items() if not _ended(state)}
+    _announce_lost(tenant_id, dict.fromkeys(believed, "") | stands, told)
+    _forget_ended(tenant_id, place, told)
     return place
 
 
@@ -125,36 +145,33 @@ def announce_moved(jobs: Sequence[Job]) -> None:
                 _open_view(tenant_id)
 
 
-def _open_view(tenant_id: UUID) -> tuple[Position, dict[str, str]]:
-    epoch, number, flat = run_script(
-        _OPEN, stream_keys(tenant_id), [fresh_epoch(), _KEPT_FOR_MS, KEPT, KEPT_FOR_MS]
-    )
+def _open_view(tenant_id: UUID, *, whole: bool = False) -> tuple[Position, bool, dict[str, str]]:
+    """Answer the place, whether the view is new and wants to be filled, and the `whole` of it."""
+    arguments = [fresh_epoch(), _KEPT_FOR_MS, KEPT, KEPT_FOR_MS, int(whole)]
+    epoch, number, filling, flat = run_script(_OPEN, stream_keys(tenant_id), arguments)
     texts = [text.decode() for text in flat]
-    return at(epoch.decode(), number), dict(zip(texts[::2], texts[1::2], strict=True))
+    told = dict(zip(texts[::2], texts[1::2], strict=True))
+    return at(epoch.decode(), number), bool(filling), told
 
 
-def _mend(
-    tenant_id: UUID,
-    place: Position,
-    told: dict[str, str],
-    jobs: Sequence[Job] | Sequence[Row[UUID, int, str]],
-) -> None:
-    del told[_SINCE]
-    stands = {str(job.id): _state(job) for job in jobs}
-    if told.pop(_FILLING, None):
-        filled = [part for job, state in stands.items() for part in (job, f"{state} 0-0")]
-        run_script(_FILL, stream_keys(tenant_id), filled)
+def _stands(session: TenantSession) -> dict[str, str]:
+    return session.scalar(_STANDS.where(Job.tenant_id == session.tenant_id)) or {}
+
+
+def _fill(tenant_id: UUID, stands: dict[str, str]) -> None:
+    filled = [part for job, state in stands.items() for part in (job, f"{state} 0-0")]
+    run_script(_FILL, stream_keys(tenant_id), filled)
+
+
+def _announce_lost(tenant_id: UUID, stands: dict[str, str], told: dict[str, str]) -> None:
+    """Announce anew the jobs of which was told something else than how they stand."""
+    lost = {
+        UUID(job) for job, state in stands.items() if _without_number(told.get(job, "")) != state
+    }
+    if not lost:
         return
-    lost = [job for job, state in stands.items() if _without_number(told.get(job, "")) != state]
-    lost += [job for job, state in told.items() if job not in stands and not _ended(state)]
-    if lost:
-        _announce_lost(tenant_id, lost, told)
-    _forget_ended(tenant_id, place, told)
-
-
-def _announce_lost(tenant_id: UUID, lost: Iterable[str], told: dict[str, str]) -> None:
     with open_session(tenant_id) as session:
-        jobs = jobs_by_id(session, {UUID(job) for job in lost})
+        jobs = jobs_by_id(session, lost)
     for job in jobs:
         known = told.get(str(job.id), "")
         if _without_number(known) != _state(job):
@@ -173,7 +190,7 @@ def _forget_ended(tenant_id: UUID, place: Position, told: dict[str, str]) -> Non
         run_script(_FORGET, stream_keys(tenant_id), old)
 
 
-def _state(job: Job | Row[UUID, int, str]) -> str:
+def _state(job: Job) -> str:
     return f"{job.attempt} {told_status(job.status)}"
 
 

@@ -90,11 +90,12 @@ def keep_answer(session: TenantSession, request: Request, answer: dict[str, Any]
     )
 
 
-def forget_answers() -> int:
-    """Delete the answers that are kept no longer, of all tenants; answer how many."""
-    old = delete(IdempotencyKey).where(IdempotencyKey.created_at <= func.now() - KEPT)
+def forget_answers() -> None:
+    """Delete the answers that are kept no longer, of all tenants."""
     with open_platform_session() as session:
-        return len(session.execute(old.returning(IdempotencyKey.key)).all())
+        session.execute(
+            delete(IdempotencyKey).where(IdempotencyKey.created_at <= func.now() - KEPT)
+        )
 
 
 def _is(session: TenantSession, request: Request) -> tuple[Any, ...]:

@@ -162,6 +162,17 @@ def test_jobs_are_listed_newest_first_by_status_and_kind() -> None:
         assert len(jobs_by_id(session, [str(job) for job in jobs])) == 3
 
 
+def test_of_very_many_jobs_a_listener_must_know_what_runs_and_what_is_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("core.jobs.control.TOLD_AT_MOST", 2)
+    tenant = a_tenant()
+    running, *_, newest = [a_job(tenant) for _ in range(4)]
+    claimed(tenant, running)
+    with open_session(tenant) as session:
+        assert [job.id for job in unfinished_jobs(session)] == [running, newest]
+
+
 def test_a_published_job_shows_its_error_until_it_succeeds() -> None:
     tenant = a_tenant()
     job = a_job(tenant)

@@ -79,6 +79,31 @@ def test_a_new_job_whose_event_was_lost_is_announced_once(tenant: UUID, as_super
     assert told_since(tenant, seen) == [("queued", 0)]
 
 
+def test_what_was_lost_of_a_job_that_a_snapshot_left_out_is_announced_once(
+    tenant: UUID, as_superuser: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.jobs.control.TOLD_AT_MOST", 1)
+    left_out, told = a_job(tenant), a_job(tenant)
+    seen, jobs = snapshot(tenant)
+    assert [job["id"] for job in jobs] == [str(told)]
+    lose(as_superuser, left_out, "status = 'running', attempt = 1")
+    snapshot(tenant)
+    assert told_since(tenant, seen) == [("running", 1)]
+    lose(as_superuser, left_out, "status = 'succeeded'")
+    tend(tenant)
+    tend(tenant)
+    assert told_since(tenant, seen) == [("running", 1), ("succeeded", 1)]
+
+
+def test_that_a_job_was_handed_out_is_no_loss(tenant: UUID, as_superuser: Look) -> None:
+    job = a_job(tenant)
+    seen, _ = snapshot(tenant)
+    lose(as_superuser, job, "status = 'dispatched'")
+    tend(tenant)
+    snapshot(tenant)
+    assert told_since(tenant, seen) == []
+
+
 def test_of_parts_nobody_is_told_but_of_their_parent(tenant: UUID, as_superuser: Look) -> None:
     snapshot(tenant)
     with open_session(tenant) as session:

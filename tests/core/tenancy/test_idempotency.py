@@ -89,7 +89,6 @@ def test_what_nobody_can_ask_for_any_more_is_deleted_and_nothing_else() -> None:
         long_ago = func.now() - KEPT - timedelta(seconds=1)
         session.execute(update(IdempotencyKey).values(created_at=long_ago))
     _keep(tenant, young, {"id": "young"})
-    assert forget_answers() >= 1
+    forget_answers()
     with open_session(tenant) as session:
         assert session.scalars(select(IdempotencyKey.answer)).all() == [{"id": "young"}]
-    assert forget_answers() == 0
