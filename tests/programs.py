@@ -6,6 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from core.logging import get_logger
 
 PATIENCE_S = 60.0
 
@@ -16,6 +23,14 @@ def until(condition: Callable[[], object], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
         time.sleep(0.02)
+
+
+@contextmanager
+def logged_by(module: ModuleType) -> Iterator[list[Any]]:
+    """Collect what a module logs; its own logger may keep how logging was configured before."""
+    with pytest.MonkeyPatch.context() as patch, capture_logs() as lines:
+        patch.setattr(module, "log", get_logger(module.__name__))
+        yield lines
 
 
 @contextmanager

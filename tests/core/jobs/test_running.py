@@ -8,7 +8,6 @@ import psycopg
 import pytest
 from psycopg import sql
 from sqlalchemy import func, select, update
-from structlog.testing import capture_logs
 
 from core.errors import ConfigurationError, Fault, InvalidInputError, UnavailableError
 from core.ids import PLATFORM
@@ -23,6 +22,7 @@ from core.tenancy.roles import tenant_role
 from core.tenancy.session import open_platform_session, open_session
 from core.valkey import get_valkey
 from tests.builders import a_tenant
+from tests.programs import logged_by
 
 pytestmark = pytest.mark.usefixtures("quiet_jobs", "patient_heart")
 WAIT_S = 20.0
@@ -238,10 +238,12 @@ def test_the_heart_survives_what_it_did_not_expect(
 
     def spin(job: RunningJob) -> None:
         here, away = tenant_role(job.tenant_id), f"away_{job.tenant_id.hex}"
-        rename(as_superuser, here, away)
-        with capture_logs() as logged:
-            until(lambda: [line["event"] for line in logged].count("heart_missed_a_beat") > 1)
-        rename(as_superuser, away, here)
+        with logged_by(running) as lines:
+            rename(as_superuser, here, away)
+            try:
+                until(lambda: [line["event"] for line in lines].count("heart_missed_a_beat") > 1)
+            finally:
+                rename(as_superuser, away, here)
         with open_session(job.tenant_id) as session:
             cancel_job(session, job.claim.id)
         until_lost(job)

@@ -4,7 +4,6 @@ from queue import Empty
 from uuid import uuid4
 
 import pytest
-from structlog.testing import capture_logs
 
 from core.errors import ThrottledError
 from core.jobs.control import cancel_job
@@ -15,7 +14,7 @@ from core.settings import get_settings
 from core.tenancy.session import open_session
 from core.valkey import get_valkey
 from tests.builders import a_tenant
-from tests.programs import until
+from tests.programs import logged_by, until
 from web.api import hub
 from web.api.connections import Connection
 from web.api.hub import Hub, Listener
@@ -184,7 +183,7 @@ def test_what_nobody_foresaw_is_logged_and_makes_no_stream_deaf() -> None:
     hearing, tenant = Hub(), uuid4()
     listener = hearing.open(tenant, uuid4(), NOWHERE)
     assert listener.take(10) == ()
-    with capture_logs() as logged:
+    with logged_by(hub) as logged:
         get_valkey().publish(stream_keys(tenant)[0], "no announcement")
         assert listener.take(10) == (), "it looks for what it missed"
         hearing._heard.put(None)
