@@ -80,13 +80,20 @@ def told(listeners: list[Listener]) -> int:
     return sum(any(listener._given) for listener in listeners)
 
 
-def test_a_broadcast_lets_requests_come_first(
+@pytest.fixture
+def held(
     crowd: tuple[Hub, list[Listener]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> tuple[Hub, list[Listener]]:
+    """The crowd amid a broadcast: twenty were told, the others wait for the request's end."""
     monkeypatch.setattr(hub, "_BREATHS", 1_000_000)
-    hearing, listeners = crowd
+    _, listeners = crowd
     announce(listeners[0].tenant_id, "alert", {})
     until(lambda: told(listeners) == 20, "the first to be told")
+    return crowd
+
+
+def test_a_broadcast_lets_requests_come_first(held: tuple[Hub, list[Listener]]) -> None:
+    hearing, listeners = held
     hearing.requests = 0
     until(lambda: told(listeners) == 60, "the others to be told")
 
@@ -100,12 +107,9 @@ def test_a_broadcast_does_not_wait_for_requests_without_end(
 
 
 def test_what_is_heard_while_others_are_told_goes_out_together(
-    crowd: tuple[Hub, list[Listener]], monkeypatch: pytest.MonkeyPatch
+    held: tuple[Hub, list[Listener]],
 ) -> None:
-    monkeypatch.setattr(hub, "_BREATHS", 1_000_000)
-    hearing, listeners = crowd
-    announce(listeners[0].tenant_id, "alert", {})
-    until(lambda: told(listeners) == 20, "the first to be told")
+    hearing, listeners = held
     for _ in range(99):
         announce(listeners[0].tenant_id, "alert", {})
     until(lambda: hearing._heard.qsize() == 99, "the others to be heard")
