@@ -95,9 +95,14 @@ def test_what_was_lost_of_a_job_that_a_snapshot_left_out_is_announced_once(
     assert told_since(tenant, seen) == [("running", 1), ("succeeded", 1)]
 
 
-def test_that_a_job_was_handed_out_is_no_loss(tenant: UUID, as_superuser: Look) -> None:
+def test_that_a_job_was_handed_out_and_came_back_is_no_loss(
+    tenant: UUID, as_superuser: Look
+) -> None:
     job = a_job(tenant)
+    lose(as_superuser, job, "status = 'dispatched'")
     seen, _ = snapshot(tenant)
+    lose(as_superuser, job, "status = 'queued'")
+    tend(tenant)
     lose(as_superuser, job, "status = 'dispatched'")
     tend(tenant)
     snapshot(tenant)
